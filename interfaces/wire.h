@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Numbers and words that all ends agree on: limits, flags, vardict keys. Documented for people in the XML files. */
+#pragma once
+
+/* Limits. A value beyond one is an error of who sent it, never clamped. */
+#define FB_WINDOW_MIN              1u
+#define FB_WINDOW_MAX              16u
+#define FB_WINDOW_DEFAULT          4u
+#define FB_BUS_FDS_MAX             48u  /* unreleased fds on the broker's bus connection: stock daemons stop reading at 64 */
+#define FB_PEER_FDS_MAX            256u /* unread fds on all channels: far below the default soft RLIMIT_NOFILE of 1024 */
+#define FB_CHANNELS_PER_CONNECTION 16u
+#define FB_SUBSCRIPTIONS_PER_UID   128u
+#define FB_MEMORIES_MAX            4u
+#define FB_PLANES_MAX              4u
+#define FB_META_BYTES_MAX          1024u
+#define FB_MODES_MAX               256u
+#define FB_NAME_MAX                64u
+#define FB_TEXT_MAX                256u /* description, driver, reason: bytes of UTF-8 */
+#define FB_PUBLISHER_WINDOW        8u
+#define FB_CONTROL_QUEUE_MAX       64u /* unsent messages on a channel beyond which its client is ended */
+
+/* Frame flags */
+#define FB_FRAME_REPLAYED      (1u << 0)
+#define FB_FRAME_KEYFRAME      (1u << 1)
+#define FB_FRAME_DISCONTINUITY (1u << 2)
+#define FB_FRAME_MEMORY_SHIFT  8
+#define FB_FRAME_MEMORY_MASK   (0xfu << FB_FRAME_MEMORY_SHIFT)
+
+/* Kinds of memory, as in bits 8-11 of a frame's flags */
+#define FB_MEMORY_SEALED 0u
+#define FB_MEMORY_LEASED 1u
+#define FB_MEMORY_DMABUF 2u
+
+/* Times, nanoseconds */
+#define FB_SUSPEND_AFTER_NS 2000000000ull /* nothing released for so long while frames wait: suspended */
+#define FB_REPLAY_AGE_NS    1000000000ull /* a replayed frame is at most this old, or two frame intervals */
+
+/* Keys of mode dictionaries */
+#define FB_KEY_FOURCC       "fourcc"       /* u */
+#define FB_KEY_MODIFIER     "modifier"     /* t */
+#define FB_KEY_WIDTH        "width"        /* u */
+#define FB_KEY_HEIGHT       "height"       /* u */
+#define FB_KEY_WIDTH_RANGE  "width-range"  /* (uuu) */
+#define FB_KEY_HEIGHT_RANGE "height-range" /* (uuu) */
+#define FB_KEY_RATE         "rate"         /* (uu) */
+#define FB_KEY_RATE_RANGE   "rate-range"   /* (uuuu) */
+
+/* Keys of options and of what is granted */
+#define FB_KEY_MODES    "modes"    /* aa{sv} */
+#define FB_KEY_WINDOW   "window"   /* u */
+#define FB_KEY_DROP     "drop"     /* s: newest, latest */
+#define FB_KEY_MEMORY   "memory"   /* as; granted: s */
+#define FB_KEY_ORDER    "order"    /* s: fifo, causal */
+#define FB_KEY_MAX_RATE "max-rate" /* (uu) */
+#define FB_KEY_REPLAY   "replay"   /* b */
+#define FB_KEY_MODE     "mode"     /* a{sv}, granted only */
+#define FB_KEY_SEQ      "seq"      /* t, granted only */
+#define FB_KEY_EPOCH    "epoch"    /* s, granted only */
+
+/* Keys of a frame's meta */
+#define FB_META_DEVICE_SEQUENCE "device-sequence" /* u */
+#define FB_META_BUFFER          "buffer"          /* t */
+#define FB_META_MODIFIER        "modifier"        /* t */
+#define FB_META_CROP            "crop"            /* (uuuu) */
+#define FB_META_TRANSFORM       "transform"       /* u */
+#define FB_META_COLORIMETRY     "colorimetry"     /* (uuuu) */
