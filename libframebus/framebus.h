@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef FRAMEBUS_H
+#define FRAMEBUS_H
+
+/**
+ * libframebus - watch and publish video frames over Framebus.
+ *
+ * GUIDE
+ *
+ * A program has one `framebus`, a connection to a broker on the system bus, on the session bus or at an address. It
+ * makes no threads. Put framebus_get_fd() in your event loop with the events of framebus_get_events() and, if
+ * framebus_get_timeout() is not UINT64_MAX, wake up then at the latest; each time call framebus_process(). All
+ * callbacks run inside framebus_process(), never inside the call that set them up.
+ *
+ * Watching, in short:
+ *
+ *     static void on_frame(framebus_subscription *s, framebus_frame *f, void *userdata) {
+ *             const void *data; size_t size;
+ *             if (framebus_frame_map(f, 0, &data, &size) >= 0)
+ *                     look_at(data, size, framebus_frame_get_plane(f, 0)->stride);
+ *     }
+ *     static const struct framebus_subscription_events events = {
+ *             .version = FRAMEBUS_SUBSCRIPTION_EVENTS_VERSION, .frame = on_frame };
+ *
+ *     framebus_open(&fb, NULL);
+ *     framebus_subscribe(fb, "camera", NULL, &events, NULL, &sub);
+ *     for (;;) framebus_run_once(fb, UINT64_MAX);
+ *
+ * A frame that the callback got is released when the callback returns, unless it takes a reference; the last
+ * framebus_frame_unref() gives the credit back. Hold as few frames as you can: when `window` of them are out, further
+ * ones are lost for this subscription (and for no other), and `lost` tells how many and why.
+ *
+ * When the broker restarts, subscriptions attach again by themselves, with back-off; `disconnected` and then
+ * `attached` tell.
+ *
+ * Publishing: framebus_publish(), then wait for `start`; push frames with framebus_publisher_push_data() (one copy,
+ * into a fresh sealed memfd) or fill a buffer of framebus_publisher_acquire() in place.
+ *
+ * ERRORS: functions return a negative errno and change nothing, unless they say otherwise. What a broker answers with
+ * a D-Bus error reaches a callback as `struct framebus_error`.
+ *
+ * Every struct that you pass in begins with a version: set it to the macro of the header that you compile against.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FRAMEBUS_VERSION_MAJOR 0
+#define FRAMEBUS_VERSION_MINOR 1
+
+typedef struct framebus framebus;
+typedef struct framebus_subscription framebus_subscription;
+typedef struct framebus_publisher framebus_publisher;
+typedef struct framebus_frame framebus_frame;
+typedef struct framebus_buffer framebus_buffer;
+
+/** An error that the broker (or the bus) answered. Valid during the callback. */
+struct framebus_error {
+        const char *name;    /**< D-Bus error name, e.g. "org.framebus.Error.NoCommonMode" */
+        const char *message; /**< for people */
+        int error;           /**< the nearest errno, positive */
+};
+
+/* ---- The connection ---- */
+
+/**
+ * Connects to a broker. Does not block; a broker that is not running is activated by the first request.
+ *
+ * @ret_fb   the connection, owned by the caller: framebus_close()
+ * @address  NULL: the address in the environment variable FRAMEBUS_ADDRESS, else the system bus if a broker shows a
+ *           source there, else the session bus; "system"; "session"; a D-Bus address ("unix:path=…"); or "none": no
+ *           broker, only for framebus_publisher_new_from_fd()
+ *
+ * Errors: -ENOMEDIUM: no bus at all (no address to be found); -EINVAL: bad address; else what connecting failed with.
+ */
+int framebus_open(framebus **ret_fb, const char *address);
+
+/** Ends all subscriptions and publishers of @fb, without further callbacks, and frees it. Frames that are still
+ * referenced stay readable. NULL is ignored. Must not be called from a callback. @return NULL */
+framebus *framebus_close(framebus *fb);
+
+/** A file descriptor to poll, owned by @fb, valid until framebus_close(). */
+int framebus_get_fd(framebus *fb);
+
+/** The poll(2) events to wait for on it. Ask before every poll. */
+int framebus_get_events(framebus *fb);
+
+/** When to call framebus_process() at the latest: CLOCK_MONOTONIC nanoseconds, 0: now, UINT64_MAX: no limit. Ask before
+ * every poll. */
+uint64_t framebus_get_timeout(framebus *fb);
+
+/**
+ * Does what there is to do, runs callbacks, never blocks.
+ * @return > 0 if something was done, 0 if not; -ENOTCONN: the bus connection is lost (subscriptions to a bus that went
+ * away do not come back: framebus_close() and open again)
+ */
+int framebus_process(framebus *fb);
+
+/** Waits for at most @timeout_ns (UINT64_MAX: for ever) and calls framebus_process(): for programs without an event
+ * loop of their own. @return as framebus_process(); -EINTR on a signal */
+int framebus_run_once(framebus *fb, uint64_t timeout_ns);
+
+/** The address that was found, "system", "session" or the address given; NULL while it is still being looked for. */
+const char *framebus_get_address(framebus *fb);
+
+/* ---- Modes ---- */
+
+struct framebus_fraction {
+        uint32_t num, den;
+};
+
+/** least, most and step; all 0: no range */
+struct framebus_range {
+        uint32_t min, max, step;
+};
+
+/** How frames look. In a wish, 0 means any. See org.framebus.Source1. */
+struct framebus_mode {
+        uint32_t fourcc;   /**< DRM_FORMAT_* of drm_fourcc.h, or the V4L2 fourcc of a compressed stream */
+        uint32_t width;    /**< pixels */
+        uint32_t height;   /**< pixels */
+        uint32_t reserved; /**< 0 */
+        uint64_t modifier; /**< DRM_FORMAT_MOD_*; 0: linear */
+        struct framebus_fraction rate; /**< frames a second */
+        struct framebus_range width_range, height_range;
+        struct framebus_fraction rate_min, rate_max; /**< 0/0: no range */
+};
+
+/* ---- Sources ---- */
+
+/** A source as the broker shows it. Valid during the callback. */
+struct framebus_source_info {
+        const char *name;
+        const char *description;
+        const char *driver;
+        const char *state; /**< "idle", "starting", "streaming", "no-signal", "absent", "failed" */
+        const char *state_reason;
+        const struct framebus_mode *modes; /**< n_modes of them; none until the source was asked once */
+        size_t n_modes;
+        struct framebus_mode mode; /**< the mode in force; fourcc 0: not running */
+        uint32_t subscribers;
+        uint64_t frames; /**< published; as of the last full look */
+};
+
+/**
+ * Lists the sources, once.
+ * @callback runs for each source with @error NULL, and at the end with both @info and @error NULL; on failure once with
+ * @error set
+ */
+typedef void (*framebus_list_callback)(framebus *fb, const struct framebus_source_info *info,
+                                       const struct framebus_error *error, void *userdata);
+int framebus_list(framebus *fb, framebus_list_callback callback, void *userdata);
+
+#define FRAMEBUS_WATCH_EVENTS_VERSION 0
+struct framebus_watch_events {
+        uint32_t version;
+        /** A source appeared, or one that was there changed (all of it is told again). */
+        void (*changed)(framebus *fb, const struct framebus_source_info *info, void *userdata);
+        /** A source is gone. */
+        void (*removed)(framebus *fb, const char *name, void *userdata);
+        /** Watching failed; tried again with back-off. */
+        void (*failed)(framebus *fb, const struct framebus_error *error, void *userdata);
+};
+/** Tells of every source there is and of every change, until framebus_unwatch(). @events must stay valid. One watch a
+ * connection: -EBUSY. */
+int framebus_watch(framebus *fb, const struct framebus_watch_events *events, void *userdata);
+/** Ends the watch; without one, nothing. */
+void framebus_unwatch(framebus *fb);
+
+/* ---- Subscriptions ---- */
+
+enum framebus_transport {
+        FRAMEBUS_TRANSPORT_PEER = 0, /**< a private channel: the default, cheapest, and private */
+        FRAMEBUS_TRANSPORT_BUS = 1,  /**< signals on the bus: seen by a session bus's monitors */
+};
+
+enum framebus_drop {
+        FRAMEBUS_DROP_NEWEST = 0, /**< the frame that finds no credit is lost */
+        FRAMEBUS_DROP_LATEST = 1, /**< all but the newest are lost */
+};
+
+#define FRAMEBUS_SUBSCRIBE_OPTIONS_VERSION 0
+struct framebus_subscribe_options {
+        uint32_t version;
+        enum framebus_transport transport;
+        const struct framebus_mode *modes; /**< acceptable, the best first; NULL: any; copied */
+        size_t n_modes;
+        uint32_t window; /**< 1 to 16; 0: the default, 4 */
+        enum framebus_drop drop;
+        struct framebus_fraction max_rate; /**< 0/0 or 0/1: no limit */
+        bool no_replay;                    /**< do not send the newest frame of before the subscription */
+};
+
+/** What was granted. Valid during the callback. */
+struct framebus_granted {
+        struct framebus_mode mode;
+        uint32_t window;
+        const char *drop, *memory, *order;
+        uint64_t seq;      /**< the source's sequence number when granted */
+        const char *epoch; /**< the broker's run */
+};
+
+#define FRAMEBUS_SUBSCRIPTION_EVENTS_VERSION 0
+/** All optional. Any of them may call framebus_subscription_close() on its own subscription. */
+struct framebus_subscription_events {
+        uint32_t version;
+        /** Attached, for the first time or again (then with a new epoch or seq: do not compare with earlier ones). */
+        void (*attached)(framebus_subscription *sub, const struct framebus_granted *granted, void *userdata);
+        /** Frames from now on look like @mode. */
+        void (*format)(framebus_subscription *sub, uint32_t format, const struct framebus_mode *mode, void *userdata);
+        /** A frame; see framebus_frame_ref(). It has been checked: seals, sizes, planes. */
+        void (*frame)(framebus_subscription *sub, framebus_frame *frame, void *userdata);
+        /** @count frames were lost before the next one; @reason as in org.framebus.Subscription1.Lost, or "bad-payload"
+         * for frames that failed this library's checks, or "incomplete" for ones that came without their descriptors. */
+        void (*lost)(framebus_subscription *sub, uint64_t count, const char *reason, void *userdata);
+        void (*suspended)(framebus_subscription *sub, const char *reason, void *userdata);
+        void (*resumed)(framebus_subscription *sub, void *userdata);
+        /** The channel or the broker is gone; it is tried again after @retry_ns nanoseconds. */
+        void (*disconnected)(framebus_subscription *sub, uint64_t retry_ns, void *userdata);
+        /** Over: @reason as in org.framebus.Subscription1.Ended, or "refused" with @error set. Nothing comes after it.
+         * framebus_subscription_close() is still yours to call. */
+        void (*ended)(framebus_subscription *sub, const char *reason, const struct framebus_error *error,
+                      void *userdata);
+};
+
+/**
+ * Subscribes to @source (its name). Does not block: `attached` or `ended` follows.
+ * @options  NULL: all defaults; copied
+ * @events   must stay valid until framebus_subscription_close()
+ * @ret_sub  owned by the caller
+ * Errors: -EINVAL: an option out of range; -ENOMEDIUM: @fb has no broker.
+ */
+int framebus_subscribe(framebus *fb, const char *source, const struct framebus_subscribe_options *options,
+                       const struct framebus_subscription_events *events, void *userdata,
+                       framebus_subscription **ret_sub);
+
+/** Ends it, without further callbacks. Frames that are still referenced stay readable. NULL is ignored. @return NULL */
+framebus_subscription *framebus_subscription_close(framebus_subscription *sub);
+
+/** Changes window (0: keep), drop and max_rate while streaming; they hold after attaching again, too. -EINVAL as
+ * framebus_subscribe(); -ENOTCONN while not attached. What the broker refuses is told by @fb's next `ended` or ignored
+ * if it cannot be. Resumes a suspended subscription. */
+int framebus_subscription_set_options(framebus_subscription *sub, uint32_t window, enum framebus_drop drop,
+                                      struct framebus_fraction max_rate);
+
+struct framebus_subscription_stats {
+        uint64_t delivered;   /**< frames that reached `frame` */
+        uint64_t lost;        /**< sum of all `lost` */
+        uint64_t bad_payload; /**< of these: failed this library's checks */
+        uint64_t attached;    /**< times attached */
+        uint32_t held;        /**< frames not yet released */
+};
+void framebus_subscription_get_stats(framebus_subscription *sub, struct framebus_subscription_stats *ret_stats);
+
+/** Asks what framebus_subscribe() would get; exactly one of @granted and @error is set. */
+typedef void (*framebus_negotiate_callback)(framebus *fb, const struct framebus_granted *granted,
+                                            const struct framebus_error *error, void *userdata);
+int framebus_negotiate(framebus *fb, const char *source, const struct framebus_subscribe_options *options,
+                       framebus_negotiate_callback callback, void *userdata);
+
+/* ---- Frames ---- */
+
+#define FRAMEBUS_FRAME_REPLAYED      (1u << 0) /**< of before the subscription: not part of the sequence */
+#define FRAMEBUS_FRAME_KEYFRAME      (1u << 1)
+#define FRAMEBUS_FRAME_DISCONTINUITY (1u << 2)
+
+struct framebus_plane {
+        uint32_t memory; /**< index of the file descriptor */
+        uint32_t stride; /**< bytes a line; 0: compressed */
+        uint64_t offset; /**< bytes */
+        uint64_t size;   /**< bytes */
+};
+
+/** A frame stays valid, and its content unchanged, while a reference is held, also after its subscription was closed.
+ * Taking or dropping one is not thread-safe. */
+framebus_frame *framebus_frame_ref(framebus_frame *frame);
+/** The last unref releases the frame to the broker. NULL is ignored. @return NULL */
+framebus_frame *framebus_frame_unref(framebus_frame *frame);
+
+uint64_t framebus_frame_get_seq(const framebus_frame *frame);    /**< the source's number, +1 a frame */
+uint64_t framebus_frame_get_order(const framebus_frame *frame);  /**< one order over all sources */
+uint64_t framebus_frame_get_pts_ns(const framebus_frame *frame); /**< capture, CLOCK_MONOTONIC */
+uint32_t framebus_frame_get_flags(const framebus_frame *frame);  /**< FRAMEBUS_FRAME_* */
+uint32_t framebus_frame_get_format(const framebus_frame *frame); /**< as told by `format` */
+/** The mode that `format` told for this frame. Valid as long as the frame. */
+const struct framebus_mode *framebus_frame_get_mode(const framebus_frame *frame);
+/** The device's own counter. @return false if the source has none */
+bool framebus_frame_get_device_sequence(const framebus_frame *frame, uint32_t *ret_sequence);
+
+size_t framebus_frame_get_n_planes(const framebus_frame *frame);
+/** NULL if there is no such plane. Valid as long as the frame. */
+const struct framebus_plane *framebus_frame_get_plane(const framebus_frame *frame, size_t plane);
+
+/**
+ * The bytes of a plane, read-only, mapped at the first call and valid as long as the frame.
+ * Errors: -EINVAL: no such plane; else what mmap(2) failed with.
+ */
+int framebus_frame_map(framebus_frame *frame, size_t plane, const void **ret_data, size_t *ret_size);
+
+/** A duplicate of the file descriptor with that index, owned by the caller, close-on-exec; -EINVAL: no such index. */
+int framebus_frame_dup_fd(framebus_frame *frame, uint32_t memory);
+
+/* ---- Publishing ---- */
+
+#define FRAMEBUS_PUBLISH_OPTIONS_VERSION 0
+struct framebus_publish_options {
+        uint32_t version;
+        const char *description, *driver; /**< NULL: the broker's defaults */
+        const struct framebus_mode *modes; /**< what can be made, the best first; at least one; copied */
+        size_t n_modes;
+        bool allow_replacement, replace, queue; /**< as for bus names */
+};
+
+#define FRAMEBUS_PUBLISHER_EVENTS_VERSION 0
+/** All optional but `start` and `stop`. */
+struct framebus_publisher_events {
+        uint32_t version;
+        /** The source exists (channels of capture programs: at once). */
+        void (*published)(framebus_publisher *pub, const char *path, void *userdata);
+        /** Make frames that look like @mode; also to change the mode of a running publisher. */
+        void (*start)(framebus_publisher *pub, const struct framebus_mode *mode, void *userdata);
+        /** Nobody watches. */
+        void (*stop)(framebus_publisher *pub, void *userdata);
+        /** There is room again after a push that found none. */
+        void (*writable)(framebus_publisher *pub, void *userdata);
+        /** The broker refused the frame with the publisher's number @seq. */
+        void (*refused)(framebus_publisher *pub, uint64_t seq, const struct framebus_error *error, void *userdata);
+        /** The channel is gone: "closed" (the broker ended or dropped it), or "refused" with @error (Publish failed).
+         * Nothing comes after it. A published name is not taken again by itself. */
+        void (*ended)(framebus_publisher *pub, const char *reason, const struct framebus_error *error,
+                      void *userdata);
+};
+
+/** Publishes a source called @name; `published` or `ended` follows. @events must stay valid. @ret_pub is owned by the
+ * caller. -EINVAL: a name or mode that no broker takes. */
+int framebus_publish(framebus *fb, const char *name, const struct framebus_publish_options *options,
+                     const struct framebus_publisher_events *events, void *userdata, framebus_publisher **ret_pub);
+
+/** The same for a capture program that a broker started: the channel is @fd_consume (3), owned by the publisher from
+ * now on, also on failure. @options: only description, driver and modes are used. */
+int framebus_publisher_new_from_fd(framebus *fb, int fd_consume, const struct framebus_publish_options *options,
+                                   const struct framebus_publisher_events *events, void *userdata,
+                                   framebus_publisher **ret_pub);
+
+/** Destroys the source (all its subscriptions end) and frees the publisher, without further callbacks. @return NULL */
+framebus_publisher *framebus_publisher_close(framebus_publisher *pub);
+
+/** Replaces the modes, e.g. when the device changed. */
+int framebus_publisher_set_modes(framebus_publisher *pub, const struct framebus_mode *modes, size_t n_modes);
+
+/** Tells "streaming", "no-signal", "absent" or "failed", and why (for people; NULL: ""). -EINVAL: another state. */
+int framebus_publisher_set_state(framebus_publisher *pub, const char *state, const char *reason);
+
+/** The mode of the frames pushed from now on; complete. Call it after `start` and before the first push, and whenever
+ * the picture changes its size or format. -EINVAL: incomplete. */
+int framebus_publisher_set_format(framebus_publisher *pub, const struct framebus_mode *mode);
+
+/** Counts @count frames as lost at the source ("source"), before the next push. */
+void framebus_publisher_add_lost(framebus_publisher *pub, uint64_t count);
+
+/** About a pushed frame. */
+#define FRAMEBUS_PUSH_INFO_VERSION 0
+struct framebus_push_info {
+        uint32_t version;
+        uint32_t flags;  /**< FRAMEBUS_FRAME_KEYFRAME, _DISCONTINUITY */
+        uint64_t pts_ns; /**< capture time, CLOCK_MONOTONIC; 0: now */
+        bool has_device_sequence;
+        uint32_t device_sequence;
+        size_t n_planes; /**< 1 to 4; 0: one plane, all of the data, stride from the format's mode */
+        struct framebus_plane planes[4]; /**< memory 0 */
+};
+
+/**
+ * Publishes a copy of @size bytes at @data: into a fresh memfd, sealed.
+ * Errors: -EAGAIN: too many frames are with the broker; this one was dropped and counted as lost; -ENOLINK: not
+ * started or no format set; -EINVAL: planes outside of @size; -EMSGSIZE: more than the file system can hold.
+ */
+int framebus_publisher_push_data(framebus_publisher *pub, const void *data, size_t size,
+                                 const struct framebus_push_info *info);
+
+/** A writable buffer of @size bytes, to be filled in place and pushed or given back. Owned by the caller. */
+int framebus_publisher_acquire(framebus_publisher *pub, size_t size, framebus_buffer **ret_buffer);
+void *framebus_buffer_get_data(framebus_buffer *buffer);
+size_t framebus_buffer_get_size(const framebus_buffer *buffer);
+/** Gives it back without publishing. NULL is ignored. @return NULL */
+framebus_buffer *framebus_buffer_discard(framebus_buffer *buffer);
+/** Publishes it; it is consumed, also on failure. Its data must not be touched any more. Errors as push_data. */
+int framebus_publisher_push(framebus_publisher *pub, framebus_buffer *buffer_consume,
+                            const struct framebus_push_info *info);
+
+/**
+ * Publishes memory that the caller made: sealed memfds (F_SEAL_SHRINK, _GROW, _WRITE, _SEAL), which stay the caller's
+ * to close. The planes of @info name them by index. What is not sealed or too short is for the broker to refuse.
+ */
+int framebus_publisher_push_fds(framebus_publisher *pub, const int *fds_borrow, size_t n_fds,
+                                const struct framebus_push_info *info);
+
+struct framebus_publisher_stats {
+        uint64_t pushed;  /**< frames that went to the broker */
+        uint64_t dropped; /**< frames that found no room */
+        uint64_t lost;    /**< framebus_publisher_add_lost() */
+        uint64_t refused; /**< refused by the broker */
+        uint32_t unreleased;
+};
+void framebus_publisher_get_stats(framebus_publisher *pub, struct framebus_publisher_stats *ret_stats);
+
+/* ---- Helpers ---- */
+
+/** Bytes of a tightly packed frame of @mode and its planes in one memory; for every uncompressed linear format this
+ * library knows. -ENOTSUP: compressed or unknown; -EINVAL: no size; -EOVERFLOW. */
+int framebus_mode_get_layout(const struct framebus_mode *mode, struct framebus_plane ret_planes[4],
+                             size_t *ret_n_planes, size_t *ret_size);
+
+/** "NV12", "YUYV", … : the four characters of a fourcc, unprintable ones as dots. */
+const char *framebus_fourcc_to_string(uint32_t fourcc, char ret_string[5]);
+/** The other way; 1 to 4 characters, padded with spaces. 0: not a fourcc. */
+uint32_t framebus_fourcc_from_string(const char *string);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
