@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Each message is one write(2), so that lines of several processes on one stderr do not mix. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct {
+        const char *name;
+        int level;
+        int to_journal; /* -1: not looked yet */
+} log_state = { .level = LOG_LEVEL_INFO, .to_journal = -1 };
+
+/* JOURNAL_STREAM names the device and inode of the journal's stream, see systemd.exec(5). */
+static bool log_stderr_is_journal(void) {
+        unsigned long long dev, ino;
+        const char *e = getenv("JOURNAL_STREAM");
+        struct stat st;
+
+        return e && sscanf(e, "%llu:%llu", &dev, &ino) == 2 && fstat(STDERR_FILENO, &st) >= 0 &&
+               st.st_dev == dev && st.st_ino == ino;
+}
+
+void log_init(const char *name, int level) {
+        log_state.name = name;
+        log_state.level = level;
+        log_state.to_journal = log_stderr_is_journal();
+}
+
+int log_level_from_string(const char *s) {
+        static const char *const names[] = { "error", "warning", "notice", "info", "debug" };
+
+        for (int i = 0; i < 5; i++)
+                if (strcmp(s, names[i]) == 0 || (s[0] == '3' + i && !s[1]))
+                        return LOG_LEVEL_ERROR + i;
+        return -EINVAL;
+}
+
+void log_print(int level, const char *format, ...) {
+        char line[1024];
+        size_t n = 0;
+        va_list ap;
+        int r;
+
+        if (level > log_state.level)
+                return;
+        if (log_state.to_journal < 0)
+                log_state.to_journal = log_stderr_is_journal();
+        if (log_state.to_journal)
+                n = (size_t)snprintf(line, sizeof line, "<%d>", level);
+        else if (log_state.name)
+                n = (size_t)snprintf(line, sizeof line, "%s: ", log_state.name);
+
+        va_start(ap, format);
+        r = vsnprintf(line + n, sizeof line - n - 1, format, ap);
+        va_end(ap);
+        if (r < 0)
+                return;
+        n += (size_t)r < sizeof line - n - 1 ? (size_t)r : sizeof line - n - 2;
+        line[n++] = '\n';
+        r = errno; /* a message is no reason to lose the errno that it may be about */
+        (void)!write(STDERR_FILENO, line, n);
+        errno = r;
+}

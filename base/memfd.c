@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/memfd.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+#define SEALS_FINAL (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+
+int memfd_new(const char *name) {
+        static unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL;
+        int fd = memfd_create(name, flags);
+
+        if (fd < 0 && errno == EINVAL && (flags & MFD_NOEXEC_SEAL)) { /* before Linux 6.3 */
+                flags &= ~MFD_NOEXEC_SEAL;
+                fd = memfd_create(name, flags);
+        }
+        return fd < 0 ? -errno : fd;
+}
+
+int memfd_new_sealed(const char *name, const void *data, size_t size) {
+        _cleanup_close_ int fd = -1;
+        size_t done = 0;
+        int r;
+
+        if (size > SSIZE_MAX)
+                return -EMSGSIZE;
+        fd = memfd_new(name);
+        if (fd < 0)
+                return fd;
+        while (done < size) {
+                ssize_t n = write(fd, (const char *)data + done, size - done);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : -EIO;
+                done += (size_t)n;
+        }
+        r = memfd_seal(fd);
+        return r < 0 ? r : take_fd(fd);
+}
+
+int memfd_seal(int fd) {
+        return fcntl(fd, F_ADD_SEALS, SEALS_FINAL) < 0 ? -errno : 0;
+}
+
+int memfd_judge_sealed(int fd_borrow, uint64_t *ret_size, const char **ret_why) {
+        struct statfs fs;
+        struct stat st;
+        int seals = fcntl(fd_borrow, F_GET_SEALS);
+
+        /* hugetlbfs knows seals as well, but faults there can fail for lack of huge pages */
+        if (seals < 0 || fstatfs(fd_borrow, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+                return *ret_why = "the descriptor is not a memfd", FB_E_INVALID_MEMORY;
+        if ((seals & SEALS_FINAL) != SEALS_FINAL)
+                return *ret_why = "the memfd lacks a seal: SHRINK, GROW, WRITE and SEAL are needed",
+                       FB_E_NOT_SEALED;
+        if (fstat(fd_borrow, &st) < 0 || st.st_size < 0)
+                return *ret_why = "the memfd has no size", FB_E_INVALID_MEMORY;
+        *ret_size = (uint64_t)st.st_size;
+        return 0;
+}

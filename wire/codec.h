@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Frame, FormatChanged, modes and lists of sequence numbers to and from D-Bus messages; the same on all hops.
+ *
+ * Errors are negative errno (no memory, or not the signature promised: -EBADMSG) or positive FB_E_*.
+ */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "wire/frame.h"
+#include "wire/mode.h"
+#include "wire/vardict.h"
+
+/* Appends the eight arguments of Frame. sd-bus duplicates the descriptors. @extra_flags are or-ed in, @seq overrides. */
+int codec_append_frame(sd_bus_message *m, const Frame *f, uint32_t extra_flags);
+
+/*
+ * Reads the eight arguments of Frame. The new frame keeps a reference on @m, whose descriptors it borrows.
+ * FB_E_INVALID_FRAME: more memories or planes than allowed, a plane that names no memory, unknown flags, a meta key
+ * of the wrong type or too much of it; @ret_why says which. The memories are not judged: see import.h.
+ * Unknown meta keys are skipped; none may contain a descriptor.
+ */
+int codec_read_frame(sd_bus_message *m, Frame **ret_frame, const char **ret_why);
+
+/* Appends and reads a mode as a{sv}. Reading: ranges allowed if @allow_ranges; @wish: missing keys mean any, and unknown
+ * keys are refused; else unknown keys are ignored. */
+int codec_append_mode(sd_bus_message *m, const Mode *mode);
+int codec_read_mode(sd_bus_message *m, bool wish, Mode *ret_mode, VardictError *ret_error);
+
+/* aa{sv}, at most FB_MODES_MAX. The array is the caller's to free. */
+int codec_append_modes(sd_bus_message *m, ModeList list);
+int codec_read_modes(sd_bus_message *m, bool wish, Mode **ret_modes, size_t *ret_n, VardictError *ret_error);
+
+/* The three arguments of FormatChanged. */
+int codec_append_format(sd_bus_message *m, uint64_t order, uint32_t format, const Mode *mode);
+int codec_read_format(sd_bus_message *m, uint64_t *ret_order, uint32_t *ret_format, Mode *ret_mode);
+
+/* at; the array points into the message. */
+int codec_read_seqs(sd_bus_message *m, const uint64_t **ret_seqs, size_t *ret_n);

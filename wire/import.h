@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Judges the memories of a frame that came from somebody else, before anybody maps or forwards them. */
+#pragma once
+
+#include "wire/frame.h"
+#include "wire/mode.h"
+
+/*
+ * Checks kind, seals (by mask) and size of each memory of @f and that its planes lie inside and suit @mode.
+ * Returns 0, FB_E_INVALID_MEMORY, FB_E_NOT_SEALED or FB_E_INVALID_FRAME, with @ret_why for people.
+ */
+int import_judge_frame(const Frame *f, const Mode *mode, const char **ret_why);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reading a{sv} with a table of keys: unknown keys refused or ignored, types checked, nothing applied by halves. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <systemd/sd-bus.h>
+
+/* Reads the content of the variant (already entered) for one key. Positive FB_E_INVALID_OPTION: out of range. */
+typedef int (*vardict_reader)(sd_bus_message *m, void *userdata);
+
+typedef struct VardictKey {
+        const char *key;
+        const char *signature; /* of the variant's content */
+        vardict_reader read;
+} VardictKey;
+
+typedef struct VardictError {
+        const char *key; /* which key was wrong; points into the message or the table */
+        const char *expected; /* signature, or NULL */
+} VardictError;
+
+/*
+ * Reads the a{sv} at the message's position.
+ * @ignore_unknown  for replies and signals
+ * Returns 0; FB_E_UNKNOWN_OPTION or FB_E_INVALID_OPTION (a key twice, wrong type or range) with @ret_error filled; or
+ * negative: the message is not what its signature said.
+ */
+int vardict_read(sd_bus_message *m, const VardictKey *keys, size_t n_keys, bool ignore_unknown, void *userdata,
+                 VardictError *ret_error);
