@@ -92,17 +92,20 @@ static int keyfile_judge(Parser *p, int r, const char *name, bool is_section, co
 static int keyfile_take_section(Parser *p, char *s) {
         size_t n = strlen(s);
         const char *why = NULL;
+        int r;
 
         if (s[n - 1] != ']')
                 return keyfile_fail(p, -EINVAL, "a section line must end with ]", NULL, NULL);
         s[n - 1] = 0;
         p->section = keyfile_strip(s + 1);
-        return keyfile_judge(p, p->handler(p->section, NULL, NULL, p->line, p->userdata, &why), p->section, true, why);
+        r = p->handler(p->section, NULL, NULL, p->line, p->userdata, &why);
+        return keyfile_judge(p, r, p->section, true, why);
 }
 
 static int keyfile_take_line(Parser *p, char *s) {
         const char *why = NULL;
         char *value, *key;
+        int r;
 
         if (!utf8_is_valid(s))
                 return keyfile_fail(p, -EINVAL, "not UTF-8", NULL, NULL);
@@ -119,7 +122,8 @@ static int keyfile_take_line(Parser *p, char *s) {
         *value++ = 0;
         key = keyfile_strip(s);
         value = keyfile_strip(value);
-        return keyfile_judge(p, p->handler(p->section, key, value, p->line, p->userdata, &why), key, false, why);
+        r = p->handler(p->section, key, value, p->line, p->userdata, &why);
+        return keyfile_judge(p, r, key, false, why);
 }
 
 int keyfile_parse_text(const char *path, const char *text, size_t size, keyfile_handler handler, void *userdata,
