@@ -70,12 +70,13 @@ struct Controller {
         char *path;    /* socket file, NULL until bound */
         char *address; /* the same as a D-Bus address */
         bool allow_all_uids;
+        bool system; /* which variables the activated programs get */
         uint64_t activate_timeout_s;
         const char *broker_args[BROKER_ARGS_MAX];
         size_t n_broker_args;
         Service services[SERVICES_MAX];
         size_t n_services;
-        Child *children;
+        Child *children; /* newest first: the broker is the last */
         pid_t broker_pid;
         bool stopping;
         int exit_code;
@@ -99,13 +100,6 @@ static void controller_signal_children(Controller *c, int sig, bool broker) {
                         kill(child->pid, sig);
 }
 
-static bool controller_has_activated(Controller *c) {
-        for (Child *child = c->children; child; child = child->next)
-                if (child->service)
-                        return true;
-        return false;
-}
-
 static int controller_on_stop_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         controller_signal_children(userdata, SIGKILL, false);
         controller_signal_children(userdata, SIGKILL, true);
@@ -116,7 +110,7 @@ static void controller_stop_next(Controller *c) {
         if (!c->children)
                 sd_event_exit(c->event, c->exit_code);
         else
-                controller_signal_children(c, SIGTERM, !controller_has_activated(c));
+                controller_signal_children(c, SIGTERM, !c->children->service);
 }
 
 static void controller_stop(Controller *c, int exit_code) {
@@ -218,8 +212,9 @@ static _Noreturn void service_exec(Service *service) {
 
         signals_unblock();
         if (setenv("DBUS_STARTER_ADDRESS", address, 1) == 0 &&
-            setenv("DBUS_STARTER_BUS_TYPE", "session", 1) == 0 &&
-            setenv("DBUS_SESSION_BUS_ADDRESS", address, 1) == 0)
+            setenv("DBUS_STARTER_BUS_TYPE", service->controller->system ? "system" : "session", 1) == 0 &&
+            setenv(service->controller->system ? "DBUS_SYSTEM_BUS_ADDRESS" : "DBUS_SESSION_BUS_ADDRESS",
+                   address, 1) == 0)
                 execvp(service->command.we_wordv[0], service->command.we_wordv);
         fail(-errno, service->command.we_wordv[0]);
         _exit(127);
@@ -452,6 +447,7 @@ static int controller_parse(Controller *c, int argc, char **argv, const char **r
                 {"activate", required_argument, NULL, 'n'},
                 {"activate-timeout", required_argument, NULL, 't'},
                 {"uid-allow-all", no_argument, NULL, 'u'},
+                {"system", no_argument, NULL, 's'},
                 {},
         };
         static const char *const names[] = {"--max-bytes", "--max-fds", "--max-matches", "--max-objects"};
@@ -467,6 +463,8 @@ static int controller_parse(Controller *c, int argc, char **argv, const char **r
                         c->activate_timeout_s = strtoull(optarg, NULL, 10);
                 else if (o == 'u')
                         c->allow_all_uids = true;
+                else if (o == 's')
+                        c->system = true;
                 else if (o == 'm' && c->n_broker_args + 2 <= BROKER_ARGS_MAX) {
                         c->broker_args[c->n_broker_args++] = names[index];
                         c->broker_args[c->n_broker_args++] = optarg;
@@ -484,8 +482,9 @@ int main(int argc, char **argv) {
         int r;
 
         if (controller_parse(&c, argc, argv, &path) < 0) {
-                fputs("Usage: bus-controller --address PATH [--uid-allow-all] [--activate NAME=COMMAND]...\n"
-                      "         [--activate-timeout SECONDS] [--max-{bytes,fds,matches,objects} N]...\n"
+                fputs("Usage: bus-controller --address PATH [--uid-allow-all] [--system]\n"
+                      "         [--activate NAME=COMMAND]... [--activate-timeout SECONDS]\n"
+                      "         [--max-{bytes,fds,matches,objects} N]...\n"
                       "Runs dbus-broker on the socket PATH until SIGTERM. COMMAND is split as by a shell.\n"
                       "Prints READY and dbus-broker's process id when clients can connect.\n"
                       "Ends with 77 if dbus-broker speaks another controller protocol.\n", stderr);
