@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <systemd/sd-bus.h>
 
-/* Reads the content of the variant (already entered) for one key. Positive FB_E_INVALID_OPTION: out of range. */
+/* Reads the content of the variant (already entered) for one key. 0: read (not sd-bus's 1); FB_E_INVALID_OPTION: out of
+ * range; negative: the message is broken. */
 typedef int (*vardict_reader)(sd_bus_message *m, void *userdata);
 
 typedef struct VardictKey {

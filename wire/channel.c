@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * See channel.h for the three traps that this file exists for. Nothing here blocks, and a handler may free the channel:
+ * after calling one, the channel is not touched any more.
+ */
+#include "wire/channel.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "interfaces/wire.h"
+
+/* Room for a full window of frames (768 bytes each in the kernel's books) several times over, and for replies. */
+#define CHANNEL_SEND_BUFFER (32 * 1024)
+
+struct Channel {
+        sd_event *event;
+        int64_t priority;
+        const ChannelHandler *handler;
+        void *userdata;
+        int fd; /* until the bus takes it */
+        sd_bus *bus;
+        bool server, open;
+        sd_event_source *first_byte; /* server end, before the bus exists */
+        sd_event_source *drain;      /* once, after it connected */
+        sd_event_source *doom;       /* once, when it is to be closed from outside of its own dispatch */
+};
+
+static int on_doom(sd_event_source *s, void *userdata) {
+        Channel *c = userdata;
+
+        c->handler->closed(c, c->userdata);
+        return 0;
+}
+
+/* Closes later: the caller is inside of the bus's own dispatch. */
+static void channel_doom(Channel *c) {
+        if (c->doom)
+                return;
+        if (sd_event_add_defer(c->event, &c->doom, on_doom, c) >= 0)
+                (void)sd_event_source_set_priority(c->doom, c->priority);
+}
+
+/* A client that calls and does not read the answers must not make us keep them for it. */
+static int on_any_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Channel *c = userdata;
+
+        if (channel_get_n_unsent(c) > FB_CONTROL_QUEUE_MAX)
+                channel_doom(c);
+        return 0;
+}
+
+static int on_drain(sd_event_source *s, void *userdata) {
+        Channel *c = userdata;
+        sd_bus *bus = sd_bus_ref(c->bus); /* a handler may free the channel, and the bus with it */
+
+        c->drain = sd_event_source_disable_unref(c->drain);
+        while (sd_bus_process(bus, NULL) > 0)
+                ;
+        sd_bus_unref(bus);
+        return 0;
+}
+
+static int on_connected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Channel *c = userdata;
+
+        if (c->server && sd_event_add_defer(c->event, &c->drain, on_drain, c) >= 0)
+                (void)sd_event_source_set_priority(c->drain, c->priority);
+        c->open = true;
+        if (c->handler->opened)
+                c->handler->opened(c, c->userdata);
+        return 0;
+}
+
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Channel *c = userdata;
+
+        c->open = false;
+        c->handler->closed(c, c->userdata);
+        return 0;
+}
+
+static int bus_configure(Channel *c, sd_bus *bus) {
+        sd_id128_t id;
+        int r;
+
+        r = sd_bus_set_fd(bus, c->fd, c->fd);
+        if (r < 0)
+                return r;
+        c->fd = -1;
+        if (c->server) {
+                r = sd_id128_randomize(&id);
+                if (r >= 0)
+                        r = sd_bus_set_server(bus, 1, id);
+                if (r >= 0)
+                        r = sd_bus_set_anonymous(bus, 1);
+        }
+        if (r >= 0)
+                r = sd_bus_set_connected_signal(bus, 1);
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, NULL, "/org/freedesktop/DBus/Local",
+                                        "org.freedesktop.DBus.Local", "Connected", on_connected, c);
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, NULL, "/org/freedesktop/DBus/Local",
+                                        "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, c);
+        if (r >= 0 && c->server)
+                r = sd_bus_add_filter(bus, NULL, on_any_message, c);
+        return r;
+}
+
+static int channel_start(Channel *c) {
+        int r, size = CHANNEL_SEND_BUFFER;
+
+        r = sd_bus_new(&c->bus);
+        if (r < 0)
+                return r;
+        r = bus_configure(c, c->bus);
+        if (r >= 0 && c->handler->setup)
+                r = c->handler->setup(c, c->bus, c->userdata);
+        if (r >= 0)
+                r = sd_bus_start(c->bus);
+        if (r >= 0)
+                r = sd_bus_attach_event(c->bus, c->event, c->priority);
+        /* sd-bus asked for 8 MiB; what a client does not read would pile up there unseen */
+        if (r >= 0 && c->server)
+                (void)setsockopt(sd_bus_get_fd(c->bus), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        return r;
+}
+
+static int on_first_byte(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        Channel *c = userdata;
+        char byte;
+
+        c->first_byte = sd_event_source_disable_unref(c->first_byte);
+        /* a hang-up is readable, too */
+        if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 || channel_start(c) < 0)
+                c->handler->closed(c, c->userdata);
+        return 0;
+}
+
+static int channel_wait(Channel *c) {
+        int r = sd_event_add_io(c->event, &c->first_byte, c->fd, EPOLLIN, on_first_byte, c);
+
+        return r < 0 ? r : sd_event_source_set_priority(c->first_byte, c->priority);
+}
+
+static int channel_new(sd_event *event, int fd_consume, bool server, int64_t priority,
+                       const ChannelHandler *handler, void *userdata, Channel **ret_channel) {
+        _cleanup_(channel_freep) Channel *c = NULL;
+        int r;
+
+        c = calloc(1, sizeof *c);
+        if (!c) {
+                fb_close(fd_consume);
+                return -ENOMEM;
+        }
+        *c = (Channel){ .event = sd_event_ref(event),
+                        .priority = priority,
+                        .handler = handler,
+                        .userdata = userdata,
+                        .fd = fd_consume,
+                        .server = server };
+        r = fd_set_nonblocking(c->fd);
+        if (r >= 0)
+                r = server ? channel_wait(c) : channel_start(c);
+        if (r < 0)
+                return r;
+        *ret_channel = take_ptr(c);
+        return 0;
+}
+
+int channel_new_server(sd_event *event, int fd_consume, int64_t priority, const ChannelHandler *handler,
+                       void *userdata, Channel **ret_channel) {
+        return channel_new(event, fd_consume, true, priority, handler, userdata, ret_channel);
+}
+
+int channel_new_client(sd_event *event, int fd_consume, int64_t priority, const ChannelHandler *handler,
+                       void *userdata, Channel **ret_channel) {
+        return channel_new(event, fd_consume, false, priority, handler, userdata, ret_channel);
+}
+
+Channel *channel_free(Channel *c) {
+        if (!c)
+                return NULL;
+        sd_event_source_disable_unref(c->first_byte);
+        sd_event_source_disable_unref(c->drain);
+        sd_event_source_disable_unref(c->doom);
+        if (c->bus)
+                (void)sd_bus_detach_event(c->bus);
+        sd_bus_close_unref(c->bus);
+        fb_close(c->fd);
+        sd_event_unref(c->event);
+        free(c);
+        return NULL;
+}
+
+sd_bus *channel_get_bus(Channel *c) {
+        return c->bus;
+}
+
+bool channel_is_open(const Channel *c) {
+        return c->open;
+}
+
+bool channel_can_pass_fds(Channel *c) {
+        return c->open && sd_bus_can_send(c->bus, SD_BUS_TYPE_UNIX_FD) > 0;
+}
+
+uint64_t channel_get_n_unsent(Channel *c) {
+        uint64_t n = 0;
+
+        if (c->bus)
+                (void)sd_bus_get_n_queued_write(c->bus, &n);
+        return n;
+}
+
+bool channel_is_drained(Channel *c) {
+        int unread = 0;
+
+        return channel_get_n_unsent(c) == 0 && fd_get_unread(sd_bus_get_fd(c->bus), &unread) >= 0 && unread == 0;
+}
+
+int channel_send(Channel *c, sd_bus_message *m) {
+        if (!c->open)
+                return -ENOTCONN;
+        if (channel_get_n_unsent(c) > FB_CONTROL_QUEUE_MAX)
+                return -EXFULL;
+        return sd_bus_send(c->bus, m, NULL);
+}
