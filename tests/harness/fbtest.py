@@ -25,16 +25,17 @@ fbtest: private buses, brokers and processes for tests that run the real program
 
     fbtest.main()                                                 # status 77 when everything was skipped
 
-Bus(kind, activatable, ...): kinds are KINDS; .address .pid (of the bus itself) .env() .connect() .log() .descendants().
+Bus(kind, activatable, ...): kinds are KINDS; .address .env() .connect() .log() .owner(name) .descendants(),
+and .pid, which is the bus's own. Broker(bus, config) is framebusd; .pid .err() .kill() .stop().
 Process(argv, ...): anything else; ends with the test. stopped(pid): SIGSTOP for the time of a with block.
 proc_fds, proc_rss_kib, children_of: what /proc says. count(quick, full): how often to repeat something.
 
 At the end of each test nothing may be left: every process below the test has to have ended, and whatever they
 wrote to stderr is searched for reports of sanitizers and valgrind.
 
-Environment: FB_BUILD the build folder, FB_BUS the kind of bus (default daemon), FB_WRAP what to put before the
-broker's command line (valgrind --error-exitcode=99 -q), FB_TIMEOUT_SCALE a factor for all time limits, FB_FULL=1
-for the long counts, FB_KEEP=1 to keep the temporary folders.
+Environment: FB_BUILD the build folder, FB_BUS the kind of bus (default daemon), FB_WRAP what to put before
+the broker's command line (valgrind --error-exitcode=99 -q), FB_TIMEOUT_SCALE a factor for all time limits,
+FB_FULL=1 for the long counts, FB_KEEP=1 to keep the temporary folders.
 """
 
 import contextlib
@@ -61,7 +62,7 @@ from gi.repository import Gio, GLib
 KINDS = ('daemon', 'daemon-session', 'broker')
 BUS_NAME = 'org.framebus'
 
-# What dbus-broker-launch computes from its built-in numbers, as on every system bus, and systemd's LimitNOFILE=.
+# What dbus-broker-launch computes from its built-in numbers for a system bus, and its unit's LimitNOFILE=.
 BROKER_SYSTEM_LIMITS = {'max-bytes': 512 << 20, 'max-fds': 4096, 'max-matches': 16384}
 BROKER_SYSTEM_NOFILE = 16384
 # What is effective of Debian's session.conf, and the soft limit of a user's unit.
@@ -77,7 +78,8 @@ ALLOW_ALL = '''
   </policy>'''
 
 TROUBLE = re.compile(r'ERROR: \w+Sanitizer|: runtime error: |SUMMARY: \w+Sanitizer|ERROR SUMMARY: [1-9]|'
-                     r'==\d+== (?:Invalid|Conditional jump|Use of uninit|Syscall param|.*definitely lost: [1-9])|'
+                     r'==\d+== (?:Invalid|Conditional jump|Use of uninit|Syscall param)|'
+                     r'==\d+== .*definitely lost: [1-9]|'
                      r'Assertion .* failed')
 
 _SUBREAPER = 36
@@ -123,8 +125,8 @@ def need_root():
 
 def wait_until(predicate, timeout=5.0, what=None, interval=0.01):
     """
-    Until predicate() is true, and returns its value. GLib's main context is run meanwhile, so that whatever comes
-    in on a connection is dispatched; any event there has the predicate looked at again at once.
+    Until predicate() is true, and returns its value. GLib's main context is run meanwhile, so that whatever
+    comes in on a connection is dispatched; any event there has the predicate looked at again at once.
     """
     context = GLib.MainContext.default()
     deadline = time.monotonic() + limit(timeout)
@@ -220,8 +222,8 @@ def stopped(pid):
 
 def end_processes(pids, grace=3.0):
     """
-    Waits for processes that ought to end by themselves. Those that do not are ended and returned, as text. The ones
-    that became our children as orphans are reaped.
+    Waits for processes that ought to end by themselves. Those that do not are ended and returned, as text.
+    The ones that became our children as orphans are reaped.
     """
     def running():
         return [pid for pid in pids if alive(pid)]
@@ -249,8 +251,8 @@ def end_processes(pids, grace=3.0):
 
 def clean_env(extra=None):
     """The environment without anything that leads to a bus or a runtime of the user, plus extra."""
-    env = {k: v for k, v in os.environ.items()
-           if not k.startswith('DBUS_') and k not in ('NOTIFY_SOCKET', 'LISTEN_FDS', 'LISTEN_PID', 'FRAMEBUS_ADDRESS')}
+    dropped = 'NOTIFY_SOCKET', 'LISTEN_FDS', 'LISTEN_PID', 'FRAMEBUS_ADDRESS'
+    env = {k: v for k, v in os.environ.items() if not k.startswith('DBUS_') and k not in dropped}
     env.update(extra or {})
     return env
 
@@ -272,8 +274,8 @@ def find_trouble(text):
 
 class Process:
     """
-    A program with its output in files. user: run it as this account (root only). It is killed when the test dies.
-    Leaving the with block stops it (SIGTERM) and fails on a report of a sanitizer or valgrind.
+    A program with its output in files. user: run it as this account (root only). It is killed when the test
+    dies. Leaving the with block stops it (SIGTERM) and fails on a report of a sanitizer or valgrind.
     """
 
     def __init__(self, argv, *, env=None, user=None, stdin=subprocess.DEVNULL, pass_fds=(), cwd=None):
@@ -295,8 +297,8 @@ class Process:
     def start(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='fbtest-', dir='/tmp'))
         with open(self.dir / 'out', 'wb') as out, open(self.dir / 'err', 'wb') as err:
-            self.popen = subprocess.Popen(self._prefix() + self.argv, env=clean_env(self.extra_env), stdout=out,
-                                          stderr=err, **self.options)
+            self.popen = subprocess.Popen(self._prefix() + self.argv, env=clean_env(self.extra_env),
+                                          stdout=out, stderr=err, **self.options)
         return self
 
     @property
@@ -409,19 +411,19 @@ class Bus(Process):
     """
     A private message bus.
 
-    kind         daemon: dbus-daemon with the built-in limits, those of every stock system bus; daemon-session: with
-                 the limits of the stock session bus; broker: dbus-broker with the limits of a stock system bus.
-                 None: what FB_BUS says.
+    kind         daemon: dbus-daemon with the built-in limits, those of every stock system bus;
+                 daemon-session: with the limits of the stock session bus;
+                 broker: dbus-broker with the limits of a stock system bus. None: what FB_BUS says.
     activatable  {name: command}, command a list or a text that is split as by a shell
     bus_type     session or system: the <type>, and which variables activated programs get
-    policy       XML <policy> elements instead of "everybody may do everything" (dbus-daemon only, else skipped)
+    policy       XML <policy> elements instead of "all may do everything"; dbus-daemon only, else skipped
     limits       {limit: number} to set or replace, by the names of the bus in question
     nofile       soft RLIMIT_NOFILE of the bus (broker only; dbus-daemon raises its own)
     env          more variables, seen by the activated programs
     """
 
-    def __init__(self, kind=None, activatable=None, *, bus_type='session', policy=None, limits=None, nofile=None,
-                 env=None):
+    def __init__(self, kind=None, activatable=None, *, bus_type='session', policy=None, limits=None,
+                 nofile=None, env=None):
         super().__init__([], env=env)
         self.kind = kind or bus_kind()
         self.activatable = {name: _shell_command(command) for name, command in (activatable or {}).items()}
@@ -482,8 +484,8 @@ class Bus(Process):
             (self.base / 'services' / f'{name}.service').write_text(
                 f'[D-BUS Service]\nName={name}\nExec={command}\nUser={user}\n')
         (self.base / 'bus.conf').write_text(self._daemon_config())
-        self.argv = ['dbus-daemon', f'--config-file={self.base}/bus.conf', '--nofork', '--nopidfile', '--nosyslog',
-                     '--print-address=1']
+        self.argv = ['dbus-daemon', f'--config-file={self.base}/bus.conf', '--nofork', '--nopidfile',
+                     '--nosyslog', '--print-address=1']
         super().start()
         self._wait_ready('^unix:path=')
         self.bus_pid = self.popen.pid
@@ -497,7 +499,9 @@ class Bus(Process):
             raise
 
     def _daemon_config(self):
-        limits = _stock_elements('/usr/share/dbus-1/session.conf', 'limit') if self.kind == 'daemon-session' else ''
+        limits = ''
+        if self.kind == 'daemon-session':
+            limits = _stock_elements('/usr/share/dbus-1/session.conf', 'limit')
         limits += ''.join(f'\n  <limit name="{k}">{v}</limit>' for k, v in self.limits.items())
         return f'''<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -521,8 +525,8 @@ class Bus(Process):
 
     def descendants(self):
         """
-        Process ids of what the bus has activated and of their children. Known by their environment: dbus-daemon's
-        are orphans as soon as they own their name.
+        Process ids of what the bus has activated and of their children. Known by their environment:
+        dbus-daemon's are orphans as soon as they own their name.
         """
         mark = f'DBUS_STARTER_ADDRESS={self.address}'.encode()
         found = [pid for pid in descendants_of(os.getpid()) if mark in _environment_of(pid)]
@@ -557,7 +561,7 @@ class Bus(Process):
         status = super().stop(sig, timeout)
         stubborn = end_processes(activated)
         if stubborn:
-            raise AssertionError(f'still running after the end of the bus: {"; ".join(stubborn)}\n{self._tail()}')
+            raise AssertionError(f'still there after the bus: {"; ".join(stubborn)}\n{self._tail()}')
         return status
 
     def remove(self):
@@ -565,19 +569,20 @@ class Bus(Process):
         _remove_folder(self.base)
 
 
-def call(conn, destination, path, interface, member, parameters=None, *, fds=None, timeout=10.0, with_fds=False):
+def call(conn, destination, path, interface, member, parameters=None, *, fds=None, timeout=10.0,
+         with_fds=False):
     """
-    A method call, answered: the results as a tuple, or (results, fds) with with_fds. fds: fds that 'h' in parameters
-    index into; they stay the caller's. The ones that come back are the caller's.
+    A method call, answered: the results as a tuple, or (results, fds) with with_fds. fds: what 'h' in
+    parameters is an index into; they stay the caller's. The ones that come back are the caller's, too.
     """
     fd_list = None
     if fds is not None:
         fd_list = Gio.UnixFDList.new()
         for fd in fds:
             fd_list.append(fd)
-    reply, fd_list = conn.call_with_unix_fd_list_sync(destination, path, interface, member, parameters, None,
-                                                      Gio.DBusCallFlags.NONE, int(limit(timeout) * 1000), fd_list,
-                                                      None)
+    reply, fd_list = conn.call_with_unix_fd_list_sync(
+        destination, path, interface, member, parameters, None, Gio.DBusCallFlags.NONE,
+        int(limit(timeout) * 1000), fd_list, None)
     result = reply.unpack()
     return (result, fd_list.steal_fds() if fd_list else []) if with_fds else result
 
@@ -603,8 +608,9 @@ class Config:
         return path
 
     def broker_command(self, *args, scope='--session'):
-        """The broker's command line for this configuration, with FB_WRAP before it; also good for activation."""
-        return [*wrapper(), str(build_path('broker/framebusd')), scope, '--config', str(self.path), *map(str, args)]
+        """The broker's command line for this configuration, with FB_WRAP before it; good for activation."""
+        return [*wrapper(), str(build_path('broker/framebusd')), scope, '--config', str(self.path),
+                *map(str, args)]
 
     def __enter__(self):
         if self.path is None:
@@ -621,8 +627,8 @@ class Config:
 
 class Broker(Process):
     """
-    framebusd on a bus, started directly and ready: it owns its name. config: a Config, or {name: text} for sources.
-    Leaving the with block ends it with SIGTERM; it has to end with status 0, and its children with it.
+    framebusd on a bus, started directly and ready: it owns its name. config: a Config, or {name: text} for
+    sources. Leaving the with block ends it with SIGTERM; it has to end with status 0, its children with it.
     """
 
     def __init__(self, bus, config=None, *, args=(), env=None, user=None, name=BUS_NAME):
@@ -651,7 +657,7 @@ class Broker(Process):
         status = super().stop(sig, timeout)
         stubborn = end_processes(children)
         if stubborn:
-            raise AssertionError(f'still running after the end of the broker: {"; ".join(stubborn)}\n{self._tail()}')
+            raise AssertionError(f'still there after the broker: {"; ".join(stubborn)}\n{self._tail()}')
         return status
 
     def kill(self):

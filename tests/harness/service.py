@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A small service for the tests of the harness: service.py NAME [session|system [stubborn]]. It owns NAME until it is
-ended; a stubborn one until it is killed."""
+"""
+A small service for the tests of the harness: service.py NAME [session|system [stubborn|polite]].
+It owns NAME until it is ended; a stubborn one until it is killed; a polite one ends with status 0.
+"""
 
 import os
 import signal
@@ -9,8 +11,12 @@ import sys
 from gi.repository import Gio, GLib
 
 XML = '''<node><interface name="org.example.Test">
-  <method name="Read"><arg name="file" type="h" direction="in"/><arg name="content" type="s" direction="out"/></method>
-  <method name="Variable"><arg name="name" type="s" direction="in"/><arg name="value" type="s" direction="out"/></method>
+  <method name="Read">
+    <arg name="file" type="h" direction="in"/><arg name="content" type="s" direction="out"/>
+  </method>
+  <method name="Variable">
+    <arg name="name" type="s" direction="in"/><arg name="value" type="s" direction="out"/>
+  </method>
   <method name="Pid"><arg name="pid" type="u" direction="out"/></method>
 </interface></node>'''
 
@@ -33,7 +39,10 @@ def main():
     if 'stubborn' in sys.argv[2:]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         conn.set_exit_on_close(False)
-    conn.register_object('/org/example/Test', Gio.DBusNodeInfo.new_for_xml(XML).interfaces[0], on_call, None, None)
+    if 'polite' in sys.argv[2:]:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    interface = Gio.DBusNodeInfo.new_for_xml(XML).interfaces[0]
+    conn.register_object('/org/example/Test', interface, on_call, None, None)
     Gio.bus_own_name_on_connection(conn, sys.argv[1], Gio.BusNameOwnerFlags.NONE, None, None)
     GLib.MainLoop().run()       # GIO ends the process when the bus goes
 
