@@ -20,7 +20,10 @@ Frame *frame_ref(Frame *f) {
 }
 
 Frame *frame_unref(Frame *f) {
-        if (f && --f->n_refs == 0)
-                f->home->give_back(f, f->home_userdata);
+        if (!f || --f->n_refs > 0)
+                return NULL;
+        if (f->encoded)
+                f->encoded_free(f->encoded);
+        f->home->give_back(f, f->home_userdata);
         return NULL;
 }

@@ -51,6 +51,10 @@ struct Frame {
         int fds[FB_MEMORIES_MAX]; /* borrowed from the home */
         Plane planes[FB_PLANES_MAX];
         FrameMeta meta;
+
+        /* The message that serves all receivers on channels, made at the first; dies with the frame. */
+        void *encoded;
+        void (*encoded_free)(void *encoded);
 };
 
 /* A zeroed frame with one reference; NULL: no memory. */

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * See stream.h. The loop over subscribers never frees: who fails or ends in it is marked over, and reaped after it.
+ * Losses before any subscription (the source's, and refused frames) advance seq for everybody.
+ */
+#include "broker/stream/stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+static const char *const state_names[_STREAM_STATE_MAX] = {
+        [STREAM_IDLE] = "idle",           [STREAM_STARTING] = "starting", [STREAM_STREAMING] = "streaming",
+        [STREAM_NO_SIGNAL] = "no-signal", [STREAM_ABSENT] = "absent",     [STREAM_FAILED] = "failed",
+};
+
+const char *stream_state_to_string(StreamState state) {
+        return state_names[state];
+}
+
+StreamState stream_state_from_string(const char *s) {
+        for (int i = 0; i < _STREAM_STATE_MAX; i++)
+                if (strcmp(state_names[i], s) == 0)
+                        return (StreamState)i;
+        return (StreamState)-EINVAL;
+}
+
+void stream_init(Stream *s, const StreamHandler *handler, Order *order) {
+        *s = (Stream){ .handler = handler, .order = order };
+        list_init(&s->subscribers);
+}
+
+void stream_deinit(Stream *s) {
+        assert(list_is_empty(&s->subscribers));
+        s->last = frame_unref(s->last);
+        free(take_ptr(s->modes));
+}
+
+void stream_set_modes(Stream *s, Mode *modes, size_t n_modes) {
+        free(s->modes);
+        s->modes = modes;
+        s->n_modes = n_modes;
+        s->handler->changed(s, STREAM_CHANGED_MODES);
+}
+
+void stream_set_state(Stream *s, StreamState state, const char *reason) {
+        if (s->state == state && strcmp(s->reason, reason) == 0)
+                return;
+        s->state = state;
+        strncpy(s->reason, reason, sizeof s->reason - 1);
+        s->handler->changed(s, STREAM_CHANGED_STATE);
+}
+
+int stream_negotiate(const Stream *s, ModeList wishes, Mode *ret_mode) {
+        _cleanup_free_ ModeList *all = calloc(s->n_subscribers + 1, sizeof *all);
+        const Subscriber *sub;
+        size_t n = 0;
+
+        if (!all)
+                return -ENOMEM;
+        all[n++] = wishes;
+        list_for_each(sub, &s->subscribers, link)
+                if (!sub->over)
+                        all[n++] = (ModeList){ sub->options.wishes, sub->options.n_wishes };
+        return mode_choose((ModeList){ s->modes, s->n_modes }, all, n, s->target.fourcc ? &s->target : NULL,
+                           ret_mode) ?
+                       0 :
+                       FB_E_NO_COMMON_MODE;
+}
+
+void stream_add(Stream *s, Subscriber *sub, const Mode *mode) {
+        sub->stream = s;
+        list_append(&s->subscribers, &sub->link);
+        s->n_subscribers++;
+        sub->suits = s->mode.fourcc == 0 ||
+                     mode_list_accepts((ModeList){ sub->options.wishes, sub->options.n_wishes }, &s->mode);
+        s->handler->changed(s, STREAM_CHANGED_SUBSCRIBERS);
+        if (s->target.fourcc != 0 && mode_equal(&s->target, mode))
+                return;
+        s->target = *mode;
+        if (s->state == STREAM_IDLE)
+                stream_set_state(s, STREAM_STARTING, "");
+        s->handler->start(s, mode);
+}
+
+void stream_remove(Stream *s, Subscriber *sub) {
+        list_remove(&sub->link);
+        s->n_subscribers--;
+        if (s->n_subscribers == 0) {
+                s->target = (Mode){};
+                s->handler->stop(s);
+                stream_run_ended(s);
+                if (s->state == STREAM_STARTING || s->state == STREAM_STREAMING || s->state == STREAM_NO_SIGNAL)
+                        stream_set_state(s, STREAM_IDLE, "");
+        }
+        s->handler->changed(s, STREAM_CHANGED_SUBSCRIBERS);
+}
+
+void stream_set_format(Stream *s, const Mode *mode) {
+        Subscriber *sub;
+
+        if (s->format != 0 && mode_equal(&s->mode, mode))
+                return;
+        s->last = frame_unref(s->last); /* it has the old format */
+        s->mode = *mode;
+        s->format++;
+        list_for_each(sub, &s->subscribers, link) {
+                subscriber_drop_held(sub, LOSS_SUPERSEDED);
+                sub->suits = mode_list_accepts((ModeList){ sub->options.wishes, sub->options.n_wishes }, mode);
+        }
+        s->handler->changed(s, STREAM_CHANGED_MODE);
+}
+
+void stream_reap(Stream *s) {
+        bool again;
+
+        if (s->looping)
+                return;
+        do {
+                Subscriber *sub;
+
+                again = false;
+                list_for_each(sub, &s->subscribers, link)
+                        if (sub->over) {
+                                sub->ops->over(sub); /* takes it out of the list, and may do more: look again */
+                                again = true;
+                                break;
+                        }
+        } while (again);
+}
+
+void stream_lose(Stream *s, uint64_t count, LossReason reason) {
+        Subscriber *sub;
+
+        if (count == 0)
+                return;
+        s->seq += count;
+        s->lost[reason] += count;
+        list_for_each(sub, &s->subscribers, link)
+                subscriber_lose(sub, count, reason);
+}
+
+void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
+        Subscriber *sub;
+
+        stream_lose(s, n_skipped, LOSS_SOURCE);
+        f->seq = ++s->seq;
+        f->order = order_next(s->order, now_ns);
+        f->format = s->format;
+        s->frames++;
+
+        s->looping = true;
+        list_for_each(sub, &s->subscribers, link)
+                subscriber_offer(sub, f, now_ns);
+        s->looping = false;
+
+        frame_unref(s->last);
+        s->last = frame_ref(f);
+        s->last_ns = now_ns;
+        if (s->state != STREAM_STREAMING && s->n_subscribers > 0)
+                stream_set_state(s, STREAM_STREAMING, "");
+        stream_reap(s);
+}
+
+void stream_run_ended(Stream *s) {
+        Subscriber *sub;
+
+        s->last = frame_unref(s->last);
+        if (s->mode.fourcc == 0)
+                return;
+        s->mode = (Mode){};
+        list_for_each(sub, &s->subscribers, link)
+                subscriber_drop_held(sub, LOSS_SOURCE);
+        s->handler->changed(s, STREAM_CHANGED_MODE);
+}
+
+void stream_end_subscriber(Stream *s, Subscriber *sub, const char *reason, uint64_t now_ns) {
+        subscriber_end(sub, order_next(s->order, now_ns), reason);
+        stream_reap(s);
+}
+
+void stream_end_all(Stream *s, const char *reason, uint64_t now_ns) {
+        uint64_t order = order_next(s->order, now_ns);
+        Subscriber *sub;
+
+        list_for_each(sub, &s->subscribers, link)
+                subscriber_end(sub, order, reason);
+        stream_reap(s);
+}
+
+Frame *stream_get_replay(const Stream *s, uint64_t now_ns) {
+        uint64_t interval = fraction_interval_ns(s->mode.rate);
+        uint64_t age = FB_MAX(FB_REPLAY_AGE_NS, 2 * interval);
+
+        if (!s->last || now_ns - s->last_ns > age)
+                return NULL;
+        return s->last;
+}

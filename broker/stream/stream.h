@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One source's frames and who gets them: numbers, the mode in force, the publish loop. Knows no bus, device or clock.
+ *
+ * A stream asks for frames through StreamHandler::start and gets them by stream_publish(). Wishes are judged by
+ * stream_negotiate(); a subscriber added later than that is in the sequence from stream_add() on.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "broker/stream/order.h"
+#include "broker/stream/subscriber.h"
+#include "wire/frame.h"
+#include "wire/mode.h"
+
+typedef enum StreamState {
+        STREAM_IDLE,
+        STREAM_STARTING,
+        STREAM_STREAMING,
+        STREAM_NO_SIGNAL,
+        STREAM_ABSENT,
+        STREAM_FAILED,
+        _STREAM_STATE_MAX,
+} StreamState;
+
+const char *stream_state_to_string(StreamState state);
+/* Negative: no such word. */
+StreamState stream_state_from_string(const char *s);
+
+enum {
+        STREAM_CHANGED_STATE = 1 << 0,
+        STREAM_CHANGED_MODES = 1 << 1,
+        STREAM_CHANGED_MODE = 1 << 2,
+        STREAM_CHANGED_SUBSCRIBERS = 1 << 3,
+};
+
+typedef struct StreamHandler {
+        /* Frames are wanted, in @mode; again with another mode while running. */
+        void (*start)(Stream *s, const Mode *mode);
+        /* Nobody watches any more. */
+        void (*stop)(Stream *s);
+        /* STREAM_CHANGED_*; nothing may be freed here. */
+        void (*changed)(Stream *s, unsigned int what);
+} StreamHandler;
+
+struct Stream {
+        const StreamHandler *handler;
+        Order *order;
+        List subscribers; /* of Subscriber::link */
+        uint32_t n_subscribers;
+        Mode *modes; /* what the source can do */
+        size_t n_modes;
+        Mode target;     /* what was asked for; fourcc 0: nothing */
+        Mode mode;       /* in force; fourcc 0: nothing */
+        uint32_t format; /* number of the mode in force */
+        uint64_t seq, frames;
+        uint64_t lost[_LOSS_MAX]; /* before any subscription */
+        Frame *last;              /* the newest of the present run; a reference */
+        uint64_t last_ns;
+        StreamState state;
+        char reason[FB_TEXT_MAX + 1];
+        bool looping; /* in a loop over subscribers: reap afterwards */
+};
+
+void stream_init(Stream *s, const StreamHandler *handler, Order *order);
+/* All subscribers must be gone. */
+void stream_deinit(Stream *s);
+
+/* Takes over @modes. */
+void stream_set_modes(Stream *s, Mode *modes, size_t n_modes);
+void stream_set_state(Stream *s, StreamState state, const char *reason);
+
+/* The mode that @wishes and all subscribers accept. FB_E_NO_COMMON_MODE. Changes nothing. */
+int stream_negotiate(const Stream *s, ModeList wishes, Mode *ret_mode);
+
+/* Adds a subscriber for which @mode was negotiated, and starts or changes the source if need be. */
+void stream_add(Stream *s, Subscriber *sub, const Mode *mode);
+/* Takes it out, without a word to it; the last one stops the source. */
+void stream_remove(Stream *s, Subscriber *sub);
+
+/* The source says how its frames look from now on. */
+void stream_set_format(Stream *s, const Mode *mode);
+
+/*
+ * One frame: gives it its numbers and offers it to everybody. @n_skipped frames before it were lost at the source.
+ * The reference stays the caller's. A subscriber whose conduit fails is marked, and handed to its owner (over) when all
+ * others were served.
+ */
+void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns);
+
+/* Frames that never came: "source" or "corrupt". */
+void stream_lose(Stream *s, uint64_t count, LossReason reason);
+
+/* The source's run is over (it stopped, crashed, …): no replay, no mode in force. */
+void stream_run_ended(Stream *s);
+
+/* Ends one or all subscriptions. */
+void stream_end_subscriber(Stream *s, Subscriber *sub, const char *reason, uint64_t now_ns);
+void stream_end_all(Stream *s, const char *reason, uint64_t now_ns);
+
+/* Hands the subscribers that are over to their owners. Not to be called from ops. */
+void stream_reap(Stream *s);
+
+/* The newest frame if it may be replayed, else NULL. Borrowed. */
+Frame *stream_get_replay(const Stream *s, uint64_t now_ns);
+
+static inline const Mode *stream_get_mode(const Stream *s) {
+        return &s->mode;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * See subscriber.h. Everything a frame costs a subscriber is in subscriber_offer() and send(): no allocation, no lookup.
+ * A failed send marks the subscriber; nothing is freed here.
+ */
+#include "broker/stream/subscriber.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "broker/stream/stream.h"
+
+const char *loss_reason_to_string(LossReason reason) {
+        static const char *const names[_LOSS_MAX] = {
+                [LOSS_NO_CREDIT] = "no-credit", [LOSS_RATE] = "rate",         [LOSS_SUPERSEDED] = "superseded",
+                [LOSS_SUSPENDED] = "suspended", [LOSS_KEYFRAME] = "keyframe", [LOSS_SOURCE] = "source",
+                [LOSS_CORRUPT] = "corrupt",     [LOSS_QUOTA] = "quota",
+        };
+
+        return names[reason];
+}
+
+static uint64_t min_interval_ns(Fraction max_rate) {
+        return max_rate.num == 0 ? 0 : fraction_interval_ns(max_rate);
+}
+
+void subscriber_init(Subscriber *s, const SubscriberOps *ops, const SubscriberOptions *options) {
+        *s = (Subscriber){ .ops = ops, .options = *options, .suits = true };
+        window_init(&s->window, options->window, options->latest, min_interval_ns(options->max_rate));
+}
+
+static void entry_done(Subscriber *s, WindowEntry *e) {
+        frame_unref(take_ptr(e->frame));
+        s->ops->returned(s, e);
+}
+
+void subscriber_deinit(Subscriber *s) {
+        WindowEntry e;
+
+        while (window_returned_up_to(&s->window, UINT64_MAX, 0, &e))
+                entry_done(s, &e);
+        s->held = frame_unref(s->held);
+        free(take_ptr(s->options.wishes));
+        s->options.n_wishes = 0;
+}
+
+static void fail(Subscriber *s) {
+        s->over = true;
+}
+
+void subscriber_lose(Subscriber *s, uint64_t count, LossReason reason) {
+        s->lost[reason] += count;
+        s->untold[reason] += count;
+}
+
+void subscriber_drop_held(Subscriber *s, LossReason reason) {
+        if (!s->held)
+                return;
+        s->held = frame_unref(s->held);
+        subscriber_lose(s, 1, reason);
+}
+
+static int tell_losses(Subscriber *s) {
+        for (LossReason i = 0; i < _LOSS_MAX; i++) {
+                int r;
+
+                if (s->untold[i] == 0)
+                        continue;
+                r = s->ops->send_lost(s, s->untold[i], i);
+                if (r < 0)
+                        return r;
+                s->untold[i] = 0;
+        }
+        return 0;
+}
+
+/* The caller checked credit. */
+static void send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns) {
+        WindowEntry e = { .seq = f->seq, .pts_ns = f->pts_ns, .n_fds = f->n_fds };
+        bool replayed = extra_flags & FB_FRAME_REPLAYED;
+        LossReason why = LOSS_QUOTA;
+        int r;
+
+        if (s->ops->check_room(s, f->n_fds, &why) != 0) {
+                if (!replayed)
+                        subscriber_lose(s, 1, why);
+                return;
+        }
+        r = replayed ? 0 : tell_losses(s);
+        if (r >= 0 && s->format_told != f->format) {
+                r = s->ops->send_format(s, f->order, f->format, stream_get_mode(s->stream));
+                s->format_told = f->format;
+        }
+        if (r >= 0)
+                r = s->ops->send_frame(s, f, extra_flags, &e.cookie);
+        if (r < 0) {
+                if (!replayed)
+                        subscriber_lose(s, 1, LOSS_QUOTA);
+                /* too many descriptors in flight, for this user or in this process: a loss, not an end */
+                if (r != -ETOOMANYREFS && r != -EMFILE && r != -ENFILE)
+                        fail(s);
+                return;
+        }
+        if (frame_get_memory_kind(f) != FB_MEMORY_SEALED)
+                e.frame = frame_ref(f);
+        window_sent(&s->window, &e, now_ns);
+        if (!replayed)
+                s->delivered++;
+}
+
+static void suspend(Subscriber *s, uint64_t now_ns) {
+        if (s->options.must_release_first && !s->window.ever_returned) {
+                stream_end_subscriber(s->stream, s, "undeliverable", now_ns);
+                return;
+        }
+        s->suspended = true;
+        subscriber_drop_held(s, LOSS_SUSPENDED);
+        if (s->ops->send_suspended(s, "no-release") < 0)
+                fail(s);
+}
+
+static void hold(Subscriber *s, Frame *f) {
+        subscriber_drop_held(s, LOSS_SUPERSEDED);
+        s->held = frame_ref(f);
+}
+
+void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
+        if (s->over)
+                return;
+        if (!s->active || !s->suits || s->suspended) {
+                subscriber_lose(s, 1,
+                                !s->active       ? LOSS_NO_CREDIT :
+                                s->suspended     ? LOSS_SUSPENDED :
+                                                   LOSS_SOURCE);
+                return;
+        }
+        switch (window_offer(&s->window, f->pts_ns, now_ns)) {
+        case WINDOW_SEND:
+                /* a frame held while credit returned late for another reason is older than this one */
+                subscriber_drop_held(s, LOSS_SUPERSEDED);
+                send(s, f, 0, now_ns);
+                break;
+        case WINDOW_HOLD:
+                hold(s, f);
+                break;
+        case WINDOW_DROP:
+                subscriber_lose(s, 1, LOSS_NO_CREDIT);
+                break;
+        case WINDOW_DROP_RATE:
+                subscriber_lose(s, 1, LOSS_RATE);
+                break;
+        case WINDOW_SUSPEND:
+                subscriber_lose(s, 1, LOSS_SUSPENDED);
+                suspend(s, now_ns);
+                break;
+        }
+}
+
+void subscriber_activate(Subscriber *s, uint64_t now_ns) {
+        Frame *last;
+
+        if (s->active || s->over)
+                return;
+        s->active = true;
+        last = stream_get_replay(s->stream, now_ns);
+        if (s->options.replay && s->suits && last)
+                send(s, last, FB_FRAME_REPLAYED, now_ns);
+}
+
+/* Credit returned, or the options changed. */
+static void go_on(Subscriber *s, uint64_t now_ns) {
+        Frame *f;
+
+        if (s->over)
+                return;
+        if (s->suspended) {
+                s->suspended = false;
+                s->window.returned_ns = now_ns;
+                if (s->ops->send_resumed(s) < 0) {
+                        fail(s);
+                        return;
+                }
+        }
+        if (s->held && window_has_credit(&s->window)) {
+                f = take_ptr(s->held);
+                send(s, f, 0, now_ns);
+                frame_unref(f);
+        }
+}
+
+static void count_returned(Subscriber *s, WindowEntry *e, uint64_t now_ns) {
+        if (now_ns > e->pts_ns)
+                sampler_add(&s->latency, now_ns - e->pts_ns);
+        entry_done(s, e);
+}
+
+void subscriber_release(Subscriber *s, const uint64_t *seqs, size_t n, uint64_t now_ns) {
+        WindowEntry e;
+
+        for (size_t i = 0; i < n; i++)
+                if (window_returned(&s->window, seqs[i], now_ns, &e))
+                        count_returned(s, &e, now_ns);
+        go_on(s, now_ns);
+}
+
+void subscriber_release_up_to(Subscriber *s, uint64_t seq, uint64_t now_ns) {
+        WindowEntry e;
+
+        while (window_returned_up_to(&s->window, seq, now_ns, &e))
+                count_returned(s, &e, now_ns);
+        go_on(s, now_ns);
+}
+
+void subscriber_set_options(Subscriber *s, uint32_t window, bool latest, Fraction max_rate, uint64_t now_ns) {
+        s->options.window = s->window.size = window;
+        s->options.latest = s->window.latest = latest;
+        s->options.max_rate = max_rate;
+        s->window.min_interval_ns = min_interval_ns(max_rate);
+        s->window.next_due_ns = 0;
+        if (!latest)
+                subscriber_drop_held(s, LOSS_NO_CREDIT);
+        go_on(s, now_ns);
+}
+
+void subscriber_end(Subscriber *s, uint64_t order, const char *reason) {
+        if (s->over)
+                return;
+        subscriber_drop_held(s, LOSS_NO_CREDIT);
+        if (s->active && tell_losses(s) >= 0)
+                s->ops->send_ended(s, order, reason);
+        s->over = true;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One subscription's side of a stream: its credit, what it lost, and the references it holds.
+ *
+ * What is sent leaves through SubscriberOps, given at init. The ops never free the subscriber; what fails is marked and
+ * reaped by the stream after its loop. Invariant: delivered + sum(lost) = seq of the stream - seq when it was added (but
+ * for a held frame and for replayed ones, which are outside of the sequence).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/sampler.h"
+#include "broker/stream/loss.h"
+#include "wire/frame.h"
+#include "wire/mode.h"
+#include "wire/window.h"
+
+typedef struct Stream Stream;
+typedef struct Subscriber Subscriber;
+
+typedef struct SubscriberOps {
+        /* Whether a frame with @n_fds descriptors can leave now: 0, or FB_E_LIMIT with the reason it would be lost for. */
+        int (*check_room)(Subscriber *s, uint32_t n_fds, LossReason *ret_why);
+        /* Sends a frame. @ret_cookie: of the message, 0 if errors cannot answer it. Negative: see stream_publish(). */
+        int (*send_frame)(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t *ret_cookie);
+        int (*send_format)(Subscriber *s, uint64_t order, uint32_t format, const Mode *mode);
+        int (*send_lost)(Subscriber *s, uint64_t count, LossReason reason);
+        int (*send_suspended)(Subscriber *s, const char *reason);
+        int (*send_resumed)(Subscriber *s);
+        void (*send_ended)(Subscriber *s, uint64_t order, const char *reason);
+        /* A frame left flight: descriptors may be taken off the books. */
+        void (*returned)(Subscriber *s, const WindowEntry *e);
+        /* It is over or failed: to be freed, later, by its owner. Called once, outside of any loop over subscribers. */
+        void (*over)(Subscriber *s);
+} SubscriberOps;
+
+typedef struct SubscriberOptions {
+        uint32_t window;
+        bool latest;
+        Fraction max_rate; /* num 0: none */
+        bool replay;
+        bool must_release_first; /* on a bus: the first frame not released in time means that it cannot be delivered */
+        Mode *wishes;            /* owned by the subscriber once added; may be NULL */
+        size_t n_wishes;
+} SubscriberOptions;
+
+struct Subscriber {
+        List link; /* Stream::subscribers */
+        Stream *stream;
+        const SubscriberOps *ops;
+        SubscriberOptions options;
+        Window window;
+        Frame *held; /* drop=latest: the newest frame, for when credit returns; a reference */
+        uint64_t lost[_LOSS_MAX];
+        uint64_t untold[_LOSS_MAX];
+        uint64_t delivered;
+        uint32_t format_told;
+        Sampler latency; /* capture to release */
+        bool suits;      /* it accepts the mode in force */
+        bool active;     /* its conduit is open */
+        bool suspended, over;
+};
+
+/* Takes over @options->wishes. */
+void subscriber_init(Subscriber *s, const SubscriberOps *ops, const SubscriberOptions *options);
+
+/* Drops what it holds. It must have been removed from its stream. */
+void subscriber_deinit(Subscriber *s);
+
+/* Its conduit is open: it may get frames, and the newest one at once if it asked for that. */
+void subscriber_activate(Subscriber *s, uint64_t now_ns);
+
+/* Gives credit back; unknown and repeated numbers are ignored. Resumes if suspended, and sends the frame held. */
+void subscriber_release(Subscriber *s, const uint64_t *seqs, size_t n, uint64_t now_ns);
+void subscriber_release_up_to(Subscriber *s, uint64_t seq, uint64_t now_ns);
+
+/* Changes window, drop and max-rate; resumes. */
+void subscriber_set_options(Subscriber *s, uint32_t window, bool latest, Fraction max_rate, uint64_t now_ns);
+
+/* For the stream: offers a frame, counts a loss, says the end. */
+void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns);
+void subscriber_lose(Subscriber *s, uint64_t count, LossReason reason);
+
+/* Tells what was lost and Ended, once; marks it over. @order: of the notice. */
+void subscriber_end(Subscriber *s, uint64_t order, const char *reason);
+
+/* Drops a frame held, e.g. because its format is over. */
+void subscriber_drop_held(Subscriber *s, LossReason reason);
