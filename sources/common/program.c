@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The loop is poll(2) over the library's descriptor, a timer and what the program adds. A program that fails does not
+ * destroy its source: the broker keeps the subscriptions and starts the program again with back-off. It only hangs up,
+ * after its last words have had time to leave.
+ */
+#include "sources/common/program.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define LAST_WORDS_NS  (250 * NSEC_PER_MSEC) /* nothing happened on the channel for so long: all has left */
+#define LAST_WORDS_MAX (2 * NSEC_PER_SEC)
+
+static void on_start(framebus_publisher *pub, const struct framebus_mode *mode, void *userdata) {
+        Program *p = userdata;
+
+        p->wanted = *mode;
+        p->want_start = true;
+        p->want_stop = false;
+}
+
+static void on_stop(framebus_publisher *pub, void *userdata) {
+        Program *p = userdata;
+
+        p->want_stop = true;
+        p->want_start = false;
+}
+
+static void on_published(framebus_publisher *pub, const char *path, void *userdata) {
+        if (path)
+                log_debug("published at %s", path);
+}
+
+static void on_refused(framebus_publisher *pub, uint64_t seq, const struct framebus_error *error, void *userdata) {
+        log_warning("the broker refused frame %llu: %s", (unsigned long long)seq, error ? error->message : "?");
+}
+
+static void on_ended(framebus_publisher *pub, const char *reason, const struct framebus_error *error,
+                     void *userdata) {
+        Program *p = userdata;
+
+        p->ended = p->done = true;
+        if (error) {
+                log_error("cannot publish: %s (%s)", error->message, error->name);
+                if (!p->failed)
+                        p->exit_code = PROGRAM_EXIT_FAILED;
+        }
+}
+
+static const struct framebus_publisher_events program_events = {
+        .version = FRAMEBUS_PUBLISHER_EVENTS_VERSION,
+        .published = on_published,
+        .start = on_start,
+        .stop = on_stop,
+        .refused = on_refused,
+        .ended = on_ended,
+};
+
+int program_open(Program *p, const ProgramOptions *o) {
+        struct stat st;
+        int r;
+
+        *p = (Program){ .timer_fd = -1 };
+        log_init(o->name, LOG_LEVEL_INFO);
+        /* before anything else is opened, and might get that number */
+        if (!o->publish && (fstat(PROGRAM_CHANNEL_FD, &st) < 0 || !S_ISSOCK(st.st_mode))) {
+                log_error("file descriptor %d is not a broker's channel: use --publish NAME to run it by hand",
+                          PROGRAM_CHANNEL_FD);
+                return PROGRAM_EXIT_USAGE;
+        }
+        p->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (p->timer_fd < 0) {
+                log_error("cannot make a timer: %s", strerror(errno));
+                return PROGRAM_EXIT_FAILED;
+        }
+        r = framebus_open(&p->fb, o->publish ? o->bus : "none");
+        if (r < 0) {
+                log_error("cannot connect to a broker: %s",
+                          r == -ENOMEDIUM ? "no bus found; give --bus or set FRAMEBUS_ADDRESS" : strerror(-r));
+                return PROGRAM_EXIT_FAILED;
+        }
+        return 0;
+}
+
+static int program_make_publisher(Program *p, const ProgramOptions *o, const struct framebus_mode *modes,
+                                  size_t n_modes) {
+        struct framebus_publish_options options = {
+                .version = FRAMEBUS_PUBLISH_OPTIONS_VERSION,
+                .description = o->description,
+                .driver = o->driver,
+                .modes = modes,
+                .n_modes = n_modes,
+        };
+
+        if (o->publish)
+                return framebus_publish(p->fb, o->publish, &options, &program_events, p, &p->pub);
+        return framebus_publisher_new_from_fd(p->fb, PROGRAM_CHANNEL_FD, &options, &program_events, p, &p->pub);
+}
+
+int program_publish(Program *p, const ProgramOptions *o, const struct framebus_mode *modes, size_t n_modes) {
+        int r = program_make_publisher(p, o, modes, n_modes);
+
+        if (r >= 0)
+                return 0;
+        if (o->publish && r == -EINVAL)
+                log_error("'%s' is not a name for a source", o->publish);
+        else
+                log_error("cannot publish: %s", strerror(-r));
+        return PROGRAM_EXIT_FAILED;
+}
+
+void program_set_timer(Program *p, uint64_t due_ns) {
+        struct itimerspec its = { 0 };
+
+        if (due_ns == 0)
+                due_ns = 1; /* 0 would disarm it */
+        if (due_ns != UINT64_MAX)
+                its.it_value = (struct timespec){ .tv_sec = (time_t)(due_ns / NSEC_PER_SEC),
+                                                  .tv_nsec = (long)(due_ns % NSEC_PER_SEC) };
+        (void)timerfd_settime(p->timer_fd, TFD_TIMER_ABSTIME, &its, NULL);
+}
+
+static struct timespec *program_get_timeout(Program *p, struct timespec *ret) {
+        uint64_t due = framebus_get_timeout(p->fb), now, wait;
+
+        if (due == UINT64_MAX)
+                return NULL;
+        now = clock_now_ns();
+        wait = due > now ? due - now : 0;
+        *ret = (struct timespec){ .tv_sec = (time_t)(wait / NSEC_PER_SEC), .tv_nsec = (long)(wait % NSEC_PER_SEC) };
+        return ret;
+}
+
+void program_wait(Program *p, struct pollfd *more, nfds_t n_more) {
+        struct pollfd fds[6] = {
+                { .fd = framebus_get_fd(p->fb), .events = (short)framebus_get_events(p->fb) },
+                { .fd = p->timer_fd, .events = POLLIN },
+        };
+        struct timespec timeout;
+        uint64_t ignored;
+        int r;
+
+        for (nfds_t i = 0; i < n_more; i++)
+                fds[2 + i] = more[i];
+        r = ppoll(fds, 2 + n_more, program_get_timeout(p, &timeout), NULL);
+        for (nfds_t i = 0; i < n_more; i++)
+                more[i].revents = r > 0 ? fds[2 + i].revents : 0;
+        if (r > 0 && fds[1].revents)
+                (void)!read(p->timer_fd, &ignored, sizeof ignored);
+        do
+                r = framebus_process(p->fb);
+        while (r > 0 && !p->done);
+        if (r < 0 && !p->ended) {
+                log_error("the connection to the broker is lost: %s", strerror(-r));
+                p->ended = p->done = true;
+                p->exit_code = p->failed ? p->exit_code : PROGRAM_EXIT_FAILED;
+        }
+}
+
+void program_fail(Program *p, const ProgramOptions *o, const char *state, int exit_code, const char *format, ...) {
+        char reason[256]; /* no broker takes more */
+        va_list ap;
+        int r = 0;
+
+        va_start(ap, format);
+        (void)vsnprintf(reason, sizeof reason, format, ap);
+        va_end(ap);
+        log_error("%s", reason);
+        if (!p->pub && p->fb && !o->publish)
+                r = program_make_publisher(p, o, NULL, 0);
+        if (p->pub && !p->ended)
+                r = framebus_publisher_set_state(p->pub, state, reason);
+        if (r < 0)
+                log_warning("cannot tell the broker: %s", strerror(-r));
+        p->failed = p->done = true;
+        p->exit_code = exit_code;
+}
+
+void program_drain(Program *p) {
+        uint64_t end_ns = clock_now_ns() + LAST_WORDS_MAX;
+        struct framebus_publisher_stats stats;
+
+        for (program_set_timer(p, end_ns); p->pub && !p->ended && clock_now_ns() < end_ns; program_wait(p, NULL, 0)) {
+                framebus_publisher_get_stats(p->pub, &stats);
+                if (stats.unreleased == 0)
+                        break;
+        }
+}
+
+/* The library tells no moment when all is written: that is when its descriptor has rested for a while. */
+static void program_say_last_words(Program *p) {
+        uint64_t now_ns = clock_now_ns(), end_ns = now_ns + LAST_WORDS_MAX, rest_ns = now_ns + LAST_WORDS_NS;
+
+        while (!p->ended && now_ns < end_ns && now_ns < rest_ns) {
+                struct pollfd fd = { .fd = framebus_get_fd(p->fb), .events = (short)framebus_get_events(p->fb) };
+
+                if (poll(&fd, 1, (int)((FB_MIN(end_ns, rest_ns) - now_ns) / NSEC_PER_MSEC) + 1) > 0)
+                        rest_ns = clock_now_ns() + LAST_WORDS_NS;
+                while (framebus_process(p->fb) > 0)
+                        ;
+                now_ns = clock_now_ns();
+        }
+}
+
+int program_finish(Program *p) {
+        if (p->pub && p->failed)
+                program_say_last_words(p);
+        else if (p->pub)
+                p->pub = framebus_publisher_close(p->pub);
+        /* closing the connection would destroy the source of a failed publisher; the end of the process hangs up only */
+        if (!p->failed)
+                p->fb = framebus_close(p->fb);
+        p->timer_fd = fb_close(p->timer_fd);
+        return p->exit_code;
+}
+
+int program_print_version(const char *name) {
+        printf("%s %s\n", name, FB_VERSION);
+        return PROGRAM_EXIT_OK;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What all capture programs have in common: how they come to a publisher, wait, fail and end.
+ *
+ * A program that a broker started finds its channel at file descriptor 3; with a name to publish it asks a broker for
+ * one instead. The publisher's callbacks only note what is wanted; the program's own loop does it after program_wait().
+ */
+#pragma once
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libframebus/framebus.h"
+
+#define PROGRAM_CHANNEL_FD 3
+
+/* Exit codes that all capture programs share. */
+enum {
+        PROGRAM_EXIT_OK = 0,     /* the channel was closed, or the recording is over */
+        PROGRAM_EXIT_FAILED = 1, /* told in a message and, as "failed", to the broker */
+        PROGRAM_EXIT_USAGE = 2,  /* wrong options, or no channel */
+};
+
+typedef struct Program {
+        framebus *fb;
+        framebus_publisher *pub;
+        int timer_fd;
+        bool failed; /* program_fail() was called */
+        bool ended;  /* the channel is gone */
+        bool done;   /* leave the loop */
+        int exit_code;
+
+        /* what the callbacks noted; the loop resets them */
+        bool want_start, want_stop;
+        struct framebus_mode wanted;
+} Program;
+
+typedef struct ProgramOptions {
+        const char *name;    /* the program's, for messages */
+        const char *publish; /* a source's name; NULL: the channel is file descriptor 3 */
+        const char *bus;     /* as for framebus_open() */
+        const char *description;
+        const char *driver;
+} ProgramOptions;
+
+/* Sets up the connection and the timer, without any publisher yet. Returns 0 or, after a message, an exit code. */
+int program_open(Program *p, const ProgramOptions *o);
+
+/* Says to the broker what can be made. Returns 0 or, after a message, an exit code. */
+int program_publish(Program *p, const ProgramOptions *o, const struct framebus_mode *modes, size_t n_modes);
+
+/* Wakes program_wait() at @due_ns, CLOCK_MONOTONIC, at once if that is past; UINT64_MAX: not. */
+void program_set_timer(Program *p, uint64_t due_ns);
+
+/* Waits for the broker, the timer or one of @more (at most 4), and lets the library work. */
+void program_wait(Program *p, struct pollfd *more, nfds_t n_more);
+
+/*
+ * Logs, tells the broker @state ("failed" or "absent") with the same words, and ends the loop with @exit_code. Works
+ * before program_publish(), too, then with a publisher that has no modes.
+ */
+void program_fail(Program *p, const ProgramOptions *o, const char *state, int exit_code, const char *format, ...)
+        __attribute__((format(printf, 5, 6)));
+
+/* Waits until the broker has taken all frames, for at most 2 s. */
+void program_drain(Program *p);
+
+/* Sends what has to be sent and frees everything. A publisher that did not fail is destroyed. Returns the exit code. */
+int program_finish(Program *p);
+
+/* Prints "NAME VERSION". */
+int program_print_version(const char *name);
