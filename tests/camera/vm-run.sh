@@ -79,7 +79,7 @@ install -m 755 "$here/vm-init.sh" "$work/init/init"
 # in code that the kernel patches while it runs.
 run_once() {
     rm -f "$out/.vm/status"
-    timeout -s KILL "$limit" qemu-system-x86_64 -accel tcg -M q35 -cpu max -smp 1 -m "$memory" -nodefaults \
+    timeout -k 5 "$limit" qemu-system-x86_64 -accel tcg -M q35 -cpu max -smp 1 -m "$memory" -nodefaults \
         -display none -no-reboot -serial stdio -kernel "$kernel/vmlinux" -initrd "$work/initrd" \
         -device isa-debug-exit,iobase=0xf4,iosize=4 \
         -virtfs local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap \
@@ -92,7 +92,7 @@ for attempt in 1 2; do
     run_once || status=$?
     if [ -s "$out/.vm/status" ]; then
         exit "$(cat "$out/.vm/status")"
-    elif [ $status = 137 ]; then
+    elif [ $status = 124 ]; then
         echo "vm-run: not done within $limit s" >&2
         exit 124
     fi
