@@ -8,8 +8,6 @@
 #include "interfaces/names.h"
 #include "wire/codec.h"
 
-FB_DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref)
-
 static int bus_new_signal(Conduit *c, const char *member, sd_bus_message **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         BusConduit *b = fb_container_of(c, BusConduit, conduit);

@@ -5,8 +5,6 @@
 #include "interfaces/names.h"
 #include "wire/codec.h"
 
-FB_DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref)
-
 int conduit_send_format(Conduit *c, uint64_t order, uint32_t format, const Mode *mode) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;

@@ -18,8 +18,6 @@
 /* A message with descriptors occupies at least this much of a socket's send buffer (768 bytes on 64-bit Linux). */
 #define MESSAGE_TRUESIZE_MIN 512
 
-FB_DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref)
-
 static int peer_new_signal(Conduit *c, const char *member, sd_bus_message **ret) {
         PeerConduit *p = fb_container_of(c, PeerConduit, conduit);
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who calls: credentials of bus connections, from the bus driver and never from the client's words.
+ *
+ * They are asked for once a connection, asynchronously, ahead of the vtables: a filter holds the messages of a sender
+ * that is not known yet and queues them again, in order, when it is. So no method ever waits, and callers_current() is
+ * never NULL in one. They are forgotten when the connection leaves the bus.
+ *
+ * Whether a connection can receive descriptors is known to the bus alone. Before a call that needs it (Subscribe, Attach,
+ * AttachTo, Publish) the connection is sent a Peer.Ping that carries one: both dbus-daemon and dbus-broker refuse
+ * it in the driver's name if it cannot, and that answer is there before the credentials asked for next.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+
+#include "base/list.h"
+
+/* Messages of one unknown sender that are held; what comes beyond is refused. */
+#define CALLER_HELD_MAX 1024u
+
+typedef struct Callers Callers;
+
+typedef struct Caller {
+        List link; /* Callers::callers */
+        Callers *callers;
+        char *unique_name;
+        uid_t uid;
+        pid_t pid; /* 0: not known */
+        bool cannot_pass_fds;
+
+        unsigned int n_channels; /* handed to it and not hung up, see quota.h */
+        unsigned int n_watches;
+
+        /* private to caller.c */
+        enum { CALLER_ASKED, CALLER_DRAINING, CALLER_KNOWN } state;
+        bool probed;
+        List held; /* of HeldMessage::link, in order */
+        unsigned int n_held;
+        sd_bus_message *expected; /* queued again and not seen again yet */
+        sd_bus_slot *credentials_slot, *probe_slot;
+} Caller;
+
+typedef struct CallersHandler {
+        /* The connection has left the bus. @c is freed afterwards. */
+        void (*gone)(Caller *c, void *userdata);
+} CallersHandler;
+
+struct Callers {
+        sd_bus *bus; /* borrowed */
+        const CallersHandler *handler;
+        void *userdata;
+        List callers;
+        sd_bus_slot *filter_slot, *gone_slot;
+};
+
+/* @bus must be a bus connection whose vtables are added afterwards or before, but that is not processed yet. */
+int callers_init(Callers *c, sd_bus *bus, const CallersHandler *handler, void *userdata);
+void callers_deinit(Callers *c);
+
+/* The sender of the message that is being dispatched. */
+Caller *callers_current(Callers *c);

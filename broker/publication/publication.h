@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The receiving end of a publisher's channel: org.framebus.Publication1. Judges what comes (descriptors, planes, numbers)
+ * and hands on only what is good; what is not is refused with an error and counted.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "wire/frame.h"
+#include "wire/mode.h"
+
+typedef struct Publication Publication;
+
+typedef struct PublicationHandler {
+        /* What the source can do. @modes is the receiver's to free. */
+        void (*modes)(Publication *p, Mode *modes, size_t n_modes, void *userdata);
+        /* Text of the publisher; NULL: not said. */
+        void (*described)(Publication *p, const char *description, const char *driver, void *userdata);
+        /* A word of Source1.State that a publisher may use, and why. */
+        void (*state)(Publication *p, const char *state, const char *reason, void *userdata);
+        void (*format)(Publication *p, const Mode *mode, void *userdata);
+        /* A good frame; @n_skipped before it were lost at the source. The reference stays the publication's. */
+        void (*frame)(Publication *p, Frame *f, uint64_t n_skipped, void *userdata);
+        /* A frame was refused, and @n_skipped before it were lost at the source. */
+        void (*refused)(Publication *p, uint64_t n_skipped, const char *why, void *userdata);
+        /* Over: Destroy was called, or the channel is gone. Once. May free the publication. */
+        void (*closed)(Publication *p, bool destroyed, void *userdata);
+} PublicationHandler;
+
+/* On the broker's end of a channel, @fd_consume, owned from now on, also on failure. */
+int publication_new(sd_event *event, int fd_consume, const PublicationHandler *handler, void *userdata,
+                    Publication **ret);
+/* Closes the channel. Takes NULL, returns NULL. */
+Publication *publication_free(Publication *p);
+
+/* Asks for frames in @mode, as soon as the publisher has opened its end. */
+void publication_start(Publication *p, const Mode *mode);
+void publication_stop(Publication *p);
