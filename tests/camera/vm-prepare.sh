@@ -36,7 +36,7 @@ find_package() {
 
 # The last one that was prepared with the same modules: for a machine that is offline.
 find_cached() {
-    ls -td "$cache"/*"-$tag" 2> /dev/null | head -n 1
+    { ls -td "$cache"/*"-$tag" 2> /dev/null || true; } | head -n 1
 }
 
 # vmlinux out of vmlinuz: the compressed image starts at one of the magic numbers in it.
