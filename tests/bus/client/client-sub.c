@@ -261,7 +261,8 @@ static void sub_on_ended(Sub *s, sd_bus_message *m) {
                 sub_problem(s, "Ended does not have its signature");
                 return;
         }
-        s->ended = s->done = true;
+        s->ended = true;
+        s->done = !s->client->config.stay;
         sub_begin(s, "ended");
         json_u64("order", order);
         json_string("reason", reason);
@@ -273,6 +274,8 @@ void sub_on_signal(Sub *s, sd_bus_message *m) {
 
         if (s->ended || s->closed) {
                 sub_problem(s, "a signal after the end");
+                s->done = true;
+                client_check_done(s->client);
                 return;
         }
         if (strcmp(member, "Frame") == 0)
@@ -293,7 +296,7 @@ void sub_on_signal(Sub *s, sd_bus_message *m) {
 }
 
 void sub_disconnected(Sub *s, const char *what) {
-        if (s->ended && s->done)
+        if (s->done)
                 return;
         s->ended = true;
         s->done = !s->client->config.stay;

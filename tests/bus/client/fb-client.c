@@ -43,7 +43,7 @@ static const char usage[] =
         "  --negotiate                only ask\n"
         "  --flood N                  send N calls and never read the replies\n"
         "  --close                    call Close at the end\n"
-        "  --stay                     do not exit when disconnected\n"
+        "  --stay                     do not exit when ended or disconnected\n"
         "  --quiet                    no line for a frame that is all right\n"
         "On stdin: release | release SEQ… | hold N | setoptions KEY=TYPE:VALUE… | properties | hangup | close | quit\n";
 
