@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The loop is poll(2) over the library's descriptor, a timer and what the program adds. A program that fails does not
- * destroy its source: the broker keeps the subscriptions and starts the program again with back-off. It only hangs up,
- * after its last words have had time to leave.
+ * The loop is poll(2) over the library's descriptor, a timer and what the program adds. A program that fails says why in
+ * its last words and hangs up; what becomes of the source is the broker's to decide.
  */
 #include "sources/common/program.h"
 
@@ -18,9 +17,11 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "sources/common/text.h"
 
-#define LAST_WORDS_NS  (250 * NSEC_PER_MSEC) /* nothing happened on the channel for so long: all has left */
-#define LAST_WORDS_MAX (2 * NSEC_PER_SEC)
+#define DRAIN_NS           (2 * NSEC_PER_SEC)
+#define LAST_WORDS_NS      (2 * NSEC_PER_SEC)    /* for the channel to open */
+#define LAST_WORDS_REST_NS (100 * NSEC_PER_MSEC) /* for the message to leave */
 
 static void on_start(framebus_publisher *pub, const struct framebus_mode *mode, void *userdata) {
         Program *p = userdata;
@@ -38,6 +39,9 @@ static void on_stop(framebus_publisher *pub, void *userdata) {
 }
 
 static void on_published(framebus_publisher *pub, const char *path, void *userdata) {
+        Program *p = userdata;
+
+        p->open = true;
         if (path)
                 log_debug("published at %s", path);
 }
@@ -53,7 +57,7 @@ static void on_ended(framebus_publisher *pub, const char *reason, const struct f
         p->ended = p->done = true;
         if (error) {
                 log_error("cannot publish: %s (%s)", error->message, error->name);
-                if (!p->failed)
+                if (!p->state[0])
                         p->exit_code = PROGRAM_EXIT_FAILED;
         }
 }
@@ -160,35 +164,42 @@ void program_wait(Program *p, struct pollfd *more, nfds_t n_more) {
                 (void)!read(p->timer_fd, &ignored, sizeof ignored);
         do
                 r = framebus_process(p->fb);
-        while (r > 0 && !p->done);
+        while (r > 0 && !p->ended);
         if (r < 0 && !p->ended) {
                 log_error("the connection to the broker is lost: %s", strerror(-r));
                 p->ended = p->done = true;
-                p->exit_code = p->failed ? p->exit_code : PROGRAM_EXIT_FAILED;
+                p->exit_code = p->state[0] ? p->exit_code : PROGRAM_EXIT_FAILED;
         }
 }
 
-void program_fail(Program *p, const ProgramOptions *o, const char *state, int exit_code, const char *format, ...) {
-        char reason[256]; /* no broker takes more */
-        va_list ap;
-        int r = 0;
+void program_push(Program *p, const void *data, size_t size, const struct framebus_push_info *info) {
+        int r = framebus_publisher_push_data(p->pub, data, size, info);
 
+        if (r < 0 && r != -EAGAIN) /* that one the library has counted */
+                framebus_publisher_add_lost(p->pub, 1);
+        if (r < 0 && r != p->push_error)
+                log_warning("frames are lost: %s",
+                            r == -EAGAIN ? "the broker has too many that it has not taken yet" : strerror(-r));
+        p->push_error = r;
+}
+
+void program_fail(Program *p, const char *state, int exit_code, const char *format, ...) {
+        va_list ap;
+
+        if (p->state[0])
+                return;
         va_start(ap, format);
-        (void)vsnprintf(reason, sizeof reason, format, ap);
+        (void)vsnprintf(p->reason, sizeof p->reason, format, ap);
         va_end(ap);
-        log_error("%s", reason);
-        if (!p->pub && p->fb && !o->publish)
-                r = program_make_publisher(p, o, NULL, 0);
-        if (p->pub && !p->ended)
-                r = framebus_publisher_set_state(p->pub, state, reason);
-        if (r < 0)
-                log_warning("cannot tell the broker: %s", strerror(-r));
-        p->failed = p->done = true;
+        text_clean(p->reason);
+        log_error("%s", p->reason);
+        (void)snprintf(p->state, sizeof p->state, "%s", state);
+        p->done = true;
         p->exit_code = exit_code;
 }
 
 void program_drain(Program *p) {
-        uint64_t end_ns = clock_now_ns() + LAST_WORDS_MAX;
+        uint64_t end_ns = clock_now_ns() + DRAIN_NS;
         struct framebus_publisher_stats stats;
 
         for (program_set_timer(p, end_ns); p->pub && !p->ended && clock_now_ns() < end_ns; program_wait(p, NULL, 0)) {
@@ -198,29 +209,35 @@ void program_drain(Program *p) {
         }
 }
 
-/* The library tells no moment when all is written: that is when its descriptor has rested for a while. */
-static void program_say_last_words(Program *p) {
-        uint64_t now_ns = clock_now_ns(), end_ns = now_ns + LAST_WORDS_MAX, rest_ns = now_ns + LAST_WORDS_NS;
-
-        while (!p->ended && now_ns < end_ns && now_ns < rest_ns) {
-                struct pollfd fd = { .fd = framebus_get_fd(p->fb), .events = (short)framebus_get_events(p->fb) };
-
-                if (poll(&fd, 1, (int)((FB_MIN(end_ns, rest_ns) - now_ns) / NSEC_PER_MSEC) + 1) > 0)
-                        rest_ns = clock_now_ns() + LAST_WORDS_NS;
-                while (framebus_process(p->fb) > 0)
-                        ;
-                now_ns = clock_now_ns();
-        }
+/* Lets the library work until @until becomes true, the channel is gone or the time is over. */
+static void program_settle(Program *p, const bool *until, uint64_t end_ns) {
+        program_set_timer(p, end_ns);
+        while (!*until && !p->ended && clock_now_ns() < end_ns)
+                program_wait(p, NULL, 0);
 }
 
-int program_finish(Program *p) {
-        if (p->pub && p->failed)
-                program_say_last_words(p);
-        else if (p->pub)
-                p->pub = framebus_publisher_close(p->pub);
-        /* closing the connection would destroy the source of a failed publisher; the end of the process hangs up only */
-        if (!p->failed)
-                p->fb = framebus_close(p->fb);
+static void program_say_last_words(Program *p, const ProgramOptions *o) {
+        const bool never = false;
+        int r = 0;
+
+        if (!p->pub && !o->publish)
+                r = program_make_publisher(p, o, NULL, 0);
+        if (r < 0 || !p->pub) /* by hand there is nobody to be told who has not read the message */
+                return;
+        program_settle(p, &p->open, clock_now_ns() + LAST_WORDS_NS);
+        if (!p->ended)
+                r = framebus_publisher_set_state(p->pub, p->state, p->reason);
+        if (r < 0)
+                log_warning("cannot tell the broker: %s", strerror(-r));
+        else /* the socket may have been full */
+                program_settle(p, &never, clock_now_ns() + LAST_WORDS_REST_NS);
+}
+
+int program_finish(Program *p, const ProgramOptions *o) {
+        if (p->state[0] && p->fb && !p->ended)
+                program_say_last_words(p, o);
+        p->pub = framebus_publisher_close(p->pub);
+        p->fb = framebus_close(p->fb);
         p->timer_fd = fb_close(p->timer_fd);
         return p->exit_code;
 }

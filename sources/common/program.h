@@ -26,10 +26,12 @@ typedef struct Program {
         framebus *fb;
         framebus_publisher *pub;
         int timer_fd;
-        bool failed; /* program_fail() was called */
+        bool open;   /* the channel takes messages */
         bool ended;  /* the channel is gone */
         bool done;   /* leave the loop */
+        char state[16], reason[256]; /* program_fail(): what the broker is to be told at last; no state: nothing */
         int exit_code;
+        int push_error; /* of the last push: each kind of trouble is logged once */
 
         /* what the callbacks noted; the loop resets them */
         bool want_start, want_stop;
@@ -56,18 +58,22 @@ void program_set_timer(Program *p, uint64_t due_ns);
 /* Waits for the broker, the timer or one of @more (at most 4), and lets the library work. */
 void program_wait(Program *p, struct pollfd *more, nfds_t n_more);
 
+/* Pushes a copy. A frame that cannot go out is counted as lost and logged when the reason is new; there is nothing else
+ * to be done about it. */
+void program_push(Program *p, const void *data, size_t size, const struct framebus_push_info *info);
+
 /*
- * Logs, tells the broker @state ("failed" or "absent") with the same words, and ends the loop with @exit_code. Works
- * before program_publish(), too, then with a publisher that has no modes.
+ * Logs and ends the loop with @exit_code; program_finish() will tell the broker @state ("failed" or "absent") in the same
+ * words. The first failure counts. Works before program_publish(), too, then with a publisher that has no modes.
  */
-void program_fail(Program *p, const ProgramOptions *o, const char *state, int exit_code, const char *format, ...)
-        __attribute__((format(printf, 5, 6)));
+void program_fail(Program *p, const char *state, int exit_code, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
 
 /* Waits until the broker has taken all frames, for at most 2 s. */
 void program_drain(Program *p);
 
-/* Sends what has to be sent and frees everything. A publisher that did not fail is destroyed. Returns the exit code. */
-int program_finish(Program *p);
+/* Says the last words, closes the publisher and frees everything. Returns the exit code. */
+int program_finish(Program *p, const ProgramOptions *o);
 
 /* Prints "NAME VERSION". */
 int program_print_version(const char *name);

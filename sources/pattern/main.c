@@ -31,7 +31,6 @@ typedef struct Pattern {
         Picture *picture; /* NULL: nobody watches */
         Ticker ticker;
         uint64_t number; /* of the newest picture */
-        int push_error;  /* the last push's, so that each kind of trouble is logged once */
 } Pattern;
 
 static bool mode_is_possible(const struct framebus_mode *m) {
@@ -69,7 +68,7 @@ static void pattern_start(Pattern *t, const struct framebus_mode *mode) {
                 r = framebus_publisher_set_format(t->program.pub, mode);
         }
         if (r < 0) {
-                program_fail(&t->program, &t->options, "failed", PROGRAM_EXIT_FAILED,
+                program_fail(&t->program, "failed", PROGRAM_EXIT_FAILED,
                              "cannot make %s %" PRIu32 "x%" PRIu32 " at %" PRIu32 "/%" PRIu32 ": %s",
                              framebus_fourcc_to_string(mode->fourcc, name), mode->width, mode->height, mode->rate.num,
                              mode->rate.den, strerror(-r));
@@ -102,17 +101,9 @@ static void pattern_push(Pattern *t, uint64_t pts_ns) {
                 .device_sequence = (uint32_t)t->number,
                 .n_planes = c->n_planes,
         };
-        int r;
 
         memcpy(info.planes, c->planes, sizeof info.planes);
-        r = framebus_publisher_push_data(t->program.pub, picture_draw(t->picture, t->number, realtime_from_monotonic(pts_ns)),
-                                         c->size, &info);
-        if (r < 0 && r != -EAGAIN) /* that one the library has counted */
-                framebus_publisher_add_lost(t->program.pub, 1);
-        if (r < 0 && r != t->push_error)
-                log_warning("frame %" PRIu64 " is lost: %s", t->number,
-                            r == -EAGAIN ? "the broker has too many that it has not taken" : strerror(-r));
-        t->push_error = r;
+        program_push(&t->program, picture_draw(t->picture, t->number, realtime_from_monotonic(pts_ns)), c->size, &info);
 }
 
 static void pattern_tick(Pattern *t) {
@@ -232,5 +223,5 @@ int main(int argc, char **argv) {
         else
                 pattern_run(&t);
         picture_free(t.picture);
-        return program_finish(&t.program);
+        return program_finish(&t.program, &t.options);
 }
