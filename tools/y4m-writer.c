@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * yuv4mpeg2, as mjpegtools(5) has it, with the names of colour spaces that ffmpeg reads and writes.
+ * Whole frames are written with write(2) rather than stdio: they are large, and an interrupted write must be seen.
+ */
+#include "tools/y4m-writer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+const char *y4m_colorspace(Chroma chroma, unsigned depth) {
+        static const struct {
+                Chroma chroma;
+                unsigned depth;
+                const char *name;
+        } names[] = {
+                { CHROMA_420, 8, "420jpeg" }, { CHROMA_420, 10, "420p10" }, { CHROMA_420, 12, "420p12" },
+                { CHROMA_420, 16, "420p16" }, { CHROMA_422, 8, "422" },     { CHROMA_444, 8, "444" },
+                { CHROMA_411, 8, "411" },     { CHROMA_MONO, 8, "mono" },   { CHROMA_MONO, 16, "mono16" },
+        };
+
+        for (size_t i = 0; i < FB_ELEMENTSOF(names); i++)
+                if (names[i].chroma == chroma && names[i].depth == depth)
+                        return names[i].name;
+        return NULL;
+}
+
+static int write_all(const Y4mWriter *w, const void *data, size_t size) {
+        const char *p = data;
+
+        while (size > 0) {
+                ssize_t n = write(w->fd, p, size);
+
+                if (n < 0) {
+                        if (errno != EINTR)
+                                return -errno;
+                        if (w->stop && *w->stop)
+                                return -EINTR;
+                        continue;
+                }
+                p += n;
+                size -= (size_t)n;
+        }
+        return 0;
+}
+
+int y4m_writer_start(Y4mWriter *w, const Planar *format, struct framebus_fraction rate) {
+        const char *colorspace = y4m_colorspace(format->chroma, format->depth);
+        char header[128];
+        int n, r;
+
+        if (!colorspace)
+                return -ENOTSUP;
+        if (rate.num == 0 || rate.den == 0)
+                return -EINVAL;
+        n = snprintf(header, sizeof(header), "YUV4MPEG2 W%u H%u F%u:%u Ip A1:1 C%s\n", format->width, format->height,
+                     rate.num, rate.den, colorspace);
+        r = write_all(w, header, (size_t)n);
+        if (r < 0)
+                return r;
+        w->size_complete = (uint64_t)n;
+        return 0;
+}
+
+int y4m_writer_frame(Y4mWriter *w, const Planar *picture) {
+        int r;
+
+        r = write_all(w, "FRAME\n", 6);
+        if (r < 0)
+                return r;
+        r = write_all(w, picture->data, picture->size);
+        if (r < 0)
+                return r;
+        w->n_frames++;
+        w->size_complete += 6 + picture->size;
+        return 0;
+}
+
+uint64_t y4m_frames_due(uint64_t first_pts_ns, uint64_t pts_ns, struct framebus_fraction rate) {
+        __uint128_t n;
+
+        if (pts_ns <= first_pts_ns || rate.den == 0)
+                return 1;
+        n = (__uint128_t)(pts_ns - first_pts_ns) * rate.num;
+        n = (n + (__uint128_t)rate.den * NSEC_PER_SEC / 2) / ((__uint128_t)rate.den * NSEC_PER_SEC);
+        return 1 + (uint64_t)n;
+}
