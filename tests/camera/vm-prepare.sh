@@ -4,8 +4,9 @@
 # vm-prepare.sh: gets a Debian kernel ready for vm-run.sh and prints the folder that holds it.
 #
 # The folder has vmlinux (unpacked: the emulated machine would take seconds to do it) and base.cpio (busybox
-# and the modules in the order in which they are to be loaded). It is made once for each kernel package and kept
-# in $FB_VM_CACHE, by default .cache/vm at the top of the source tree. Nothing is installed; any user will do.
+# and the modules in the order in which they are to be loaded). It is made once for each kernel package and
+# kept in $FB_VM_CACHE, by default .cache/vm at the top of the source tree. Nothing is installed; any user
+# will do.
 #
 # Status: 0; 77 with a reason on stderr if this machine lacks a program or cannot get a kernel.
 

@@ -6,9 +6,10 @@
 # Runs COMMAND as root in a virtual machine that has virtual cameras (the kernel's vivid driver) and vgem.
 #
 # The machine sees this host's root at the same paths, read-only, with an overlay in memory: programs,
-# libraries and the build folder are used as they are, what is written is gone at the end. /run, /dev/shm and
-# /sys/fs/cgroup are its own. Neither udev nor systemd nor a bus runs. The current folder and the variables FB_*
-# and PYTHON* are handed on. FB_TIMEOUT_SCALE is 10 unless set: every instruction is emulated.
+# libraries and the build folder are used as they are, what is written is gone at the end. /run, /dev/shm
+# and /sys/fs/cgroup are its own. Neither udev nor systemd nor a bus runs. The current folder and the
+# variables FB_* and PYTHON* are handed on. FB_TIMEOUT_SCALE is 10 unless set: every instruction is
+# emulated.
 #
 #   -o FOLDER   what COMMAND writes to /mnt/out appears there (sockets and memory files belong elsewhere)
 #   -v OPTIONS  vivid's parameters, or none; default: n_devs=1 node_types=0x1 num_inputs=1 input_types=0, that

@@ -3,12 +3,13 @@
 #
 # ns-run.sh [-b daemon|broker] [-t SECONDS] FOLDER [OUT]
 #
-# Runs FOLDER/test as root under systemd as PID 1 with a system bus, in namespaces of its own (processes, mounts,
-# host name, IPC, cgroups, network). It takes less than a second. Needs root, CAP_SYS_ADMIN and a writable cgroup2.
-# Where these cannot be had, and for a camera, it also works in tests/camera/vm-run.sh, in half a minute.
+# Runs FOLDER/test as root under systemd as PID 1 with a system bus, in namespaces of its own (processes,
+# mounts, host name, IPC, cgroups, network). It takes less than a second. Needs root, CAP_SYS_ADMIN and a
+# writable cgroup2. Where these cannot be had, and for a camera, it also works in tests/camera/vm-run.sh, in
+# half a minute.
 #
-# The root is the host's with an overlay in memory: what is written is gone at the end. systemd sees only the units
-# in FOLDER, the bus, the journal and the targets that these need.
+# The root is the host's with an overlay in memory: what is written is gone at the end. systemd sees only
+# the units in FOLDER, the bus, the journal and the targets that these need.
 #
 #   FOLDER/*.service, *.socket, ...   units
 #   FOLDER/test                       the program to run once the bus is there; its status is this script's.
@@ -20,8 +21,8 @@
 #   -b   the system bus: dbus-daemon (default) or dbus-broker
 #   -t   limit in seconds, default 60 times FB_TIMEOUT_SCALE
 #
-# The test's output is printed when it has ended, and the journal on stderr if it failed. The devices are null,
-# zero, full, random, urandom, tty, and /dev/video* if the host has any.
+# The test's output is printed when it has ended, and the journal on stderr if it failed. The devices are
+# null, zero, full, random, urandom, tty, and /dev/video* if the host has any.
 #
 # Status: the test's; 77 with a reason if this machine does not allow it; 124 after the time limit.
 

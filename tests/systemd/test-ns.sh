@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# test-ns.sh daemon|broker: ns-run.sh itself. A small service is started by the system bus through systemd as its
-# own user, obeys the bus policy, and comes back after a crash; status, output, variables and files arrive where
-# they should; nothing stays behind.
+# test-ns.sh daemon|broker: ns-run.sh itself. A small service is started by the system bus through systemd
+# as its own user, obeys the bus policy, and comes back after a crash; status, output, variables and files
+# arrive where they should; nothing stays behind.
 
 set -euo pipefail
 
