@@ -74,10 +74,10 @@ struct framebus_error {
  *
  * @ret_fb   the connection, owned by the caller: framebus_close()
  * @address  NULL: the address in the environment variable FRAMEBUS_ADDRESS, else the system bus if a broker shows a
- *           source there, else the session bus; "system"; "session"; a D-Bus address ("unix:path=…"); or "none": no
- *           broker, only for framebus_publisher_new_from_fd()
+ *           source there, else the session bus (if there is none, the system bus); "system"; "session"; a D-Bus
+ *           address ("unix:path=…"); or "none": no broker, only for framebus_publisher_new_from_fd()
  *
- * Errors: -ENOMEDIUM: no bus at all (no address to be found); -EINVAL: bad address; else what connecting failed with.
+ * Errors: -ENOMEDIUM: no bus at all (no address to be found, or nobody there); -EINVAL: bad address; else what connecting failed with.
  */
 int framebus_open(framebus **ret_fb, const char *address);
 
@@ -96,7 +96,7 @@ int framebus_get_events(framebus *fb);
 uint64_t framebus_get_timeout(framebus *fb);
 
 /**
- * Does what there is to do, runs callbacks, never blocks.
+ * Does what there is to do, runs callbacks, never blocks. Not to be called from a callback: -EBUSY.
  * @return > 0 if something was done, 0 if not; -ENOTCONN: the bus connection is lost (subscriptions to a bus that went
  * away do not come back: framebus_close() and open again)
  */
@@ -221,7 +221,8 @@ struct framebus_subscription_events {
         void (*lost)(framebus_subscription *sub, uint64_t count, const char *reason, void *userdata);
         void (*suspended)(framebus_subscription *sub, const char *reason, void *userdata);
         void (*resumed)(framebus_subscription *sub, void *userdata);
-        /** The channel or the broker is gone; it is tried again after @retry_ns nanoseconds. */
+        /** The channel or the broker is gone; it is tried again after @retry_ns nanoseconds, or when the broker is back.
+         * UINT64_MAX: never, as the bus is gone (see framebus_process()). */
         void (*disconnected)(framebus_subscription *sub, uint64_t retry_ns, void *userdata);
         /** Over: @reason as in org.framebus.Subscription1.Ended, or "refused" with @error set. Nothing comes after it.
          * framebus_subscription_close() is still yours to call. */
@@ -244,8 +245,8 @@ int framebus_subscribe(framebus *fb, const char *source, const struct framebus_s
 framebus_subscription *framebus_subscription_close(framebus_subscription *sub);
 
 /** Changes window (0: keep), drop and max_rate while streaming; they hold after attaching again, too. -EINVAL as
- * framebus_subscribe(); -ENOTCONN while not attached. What the broker refuses is told by @fb's next `ended` or ignored
- * if it cannot be. Resumes a suspended subscription. */
+ * framebus_subscribe(); -ENOTCONN while not attached. What the broker refuses is ignored
+ * here, and told by `ended` when attaching again. Resumes a suspended subscription. */
 int framebus_subscription_set_options(framebus_subscription *sub, uint32_t window, enum framebus_drop drop,
                                       struct framebus_fraction max_rate);
 
@@ -312,7 +313,8 @@ int framebus_frame_dup_fd(framebus_frame *frame, uint32_t memory);
 struct framebus_publish_options {
         uint32_t version;
         const char *description, *driver; /**< NULL: the broker's defaults */
-        const struct framebus_mode *modes; /**< what can be made, the best first; at least one; copied */
+        const struct framebus_mode *modes; /**< what can be made, the best first; at least one (a capture program may
+                                                say it later: framebus_publisher_set_modes()); copied */
         size_t n_modes;
         bool allow_replacement, replace, queue; /**< as for bus names */
 };
@@ -321,7 +323,7 @@ struct framebus_publish_options {
 /** All optional but `start` and `stop`. */
 struct framebus_publisher_events {
         uint32_t version;
-        /** The source exists (channels of capture programs: at once). */
+        /** The source exists. @path: its object path; NULL for a capture program, which is not told. */
         void (*published)(framebus_publisher *pub, const char *path, void *userdata);
         /** Make frames that look like @mode; also to change the mode of a running publisher. */
         void (*start)(framebus_publisher *pub, const struct framebus_mode *mode, void *userdata);
@@ -329,7 +331,8 @@ struct framebus_publisher_events {
         void (*stop)(framebus_publisher *pub, void *userdata);
         /** There is room again after a push that found none. */
         void (*writable)(framebus_publisher *pub, void *userdata);
-        /** The broker refused the frame with the publisher's number @seq. */
+        /** The broker refused the frame with the publisher's number @seq; 0: the modes of
+         * framebus_publisher_set_modes(). */
         void (*refused)(framebus_publisher *pub, uint64_t seq, const struct framebus_error *error, void *userdata);
         /** The channel is gone: "closed" (the broker ended or dropped it), or "refused" with @error (Publish failed).
          * Nothing comes after it. A published name is not taken again by itself. */
@@ -351,14 +354,15 @@ int framebus_publisher_new_from_fd(framebus *fb, int fd_consume, const struct fr
 /** Destroys the source (all its subscriptions end) and frees the publisher, without further callbacks. @return NULL */
 framebus_publisher *framebus_publisher_close(framebus_publisher *pub);
 
-/** Replaces the modes, e.g. when the device changed. */
+/** Replaces the modes, e.g. when the device changed. -EINVAL: none, or one that no broker takes; -ENOLINK: ended. */
 int framebus_publisher_set_modes(framebus_publisher *pub, const struct framebus_mode *modes, size_t n_modes);
 
-/** Tells "streaming", "no-signal", "absent" or "failed", and why (for people; NULL: ""). -EINVAL: another state. */
+/** Tells "streaming", "no-signal", "absent" or "failed", and why (for people; NULL: ""; at most 256
+ * bytes). Before `published` it is kept and told then. -EINVAL: another state, or too long; -ENOLINK: ended. */
 int framebus_publisher_set_state(framebus_publisher *pub, const char *state, const char *reason);
 
-/** The mode of the frames pushed from now on; complete. Call it after `start` and before the first push, and whenever
- * the picture changes its size or format. -EINVAL: incomplete. */
+/** The mode of the frames pushed from now on; complete. Call it after each `start` and before the first push, and
+ * whenever the picture changes its size or format. -EINVAL: incomplete; -ENOLINK: not published (yet), or ended. */
 int framebus_publisher_set_format(framebus_publisher *pub, const struct framebus_mode *mode);
 
 /** Counts @count frames as lost at the source ("source"), before the next push. */
@@ -372,14 +376,15 @@ struct framebus_push_info {
         uint64_t pts_ns; /**< capture time, CLOCK_MONOTONIC; 0: now */
         bool has_device_sequence;
         uint32_t device_sequence;
-        size_t n_planes; /**< 1 to 4; 0: one plane, all of the data, stride from the format's mode */
-        struct framebus_plane planes[4]; /**< memory 0 */
+        size_t n_planes; /**< 1 to 4; 0: as framebus_mode_get_layout() says; compressed: one plane, all of the data */
+        struct framebus_plane planes[4]; /**< memory 0, but for framebus_publisher_push_fds() */
 };
 
 /**
  * Publishes a copy of @size bytes at @data: into a fresh memfd, sealed.
+ * @info  NULL: all defaults
  * Errors: -EAGAIN: too many frames are with the broker; this one was dropped and counted as lost; -ENOLINK: not
- * started or no format set; -EINVAL: planes outside of @size; -EMSGSIZE: more than the file system can hold.
+ * started, no format set since, or ended; -EINVAL: planes outside of @size, or other flags than the two; -EMSGSIZE: more than the file system can hold.
  */
 int framebus_publisher_push_data(framebus_publisher *pub, const void *data, size_t size,
                                  const struct framebus_push_info *info);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Options to a{sv} and what was granted from one. Unknown keys of what is granted are ignored, as the contract says. */
+#include "libframebus/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "interfaces/wire.h"
+#include "libframebus/mode.h"
+#include "wire/codec.h"
+#include "wire/vardict.h"
+
+bool options_are_valid(uint32_t window, enum framebus_drop drop, struct framebus_fraction max_rate) {
+        return window <= FB_WINDOW_MAX && (drop == FRAMEBUS_DROP_NEWEST || drop == FRAMEBUS_DROP_LATEST) &&
+               (max_rate.num == 0 || max_rate.den > 0);
+}
+
+int options_init(Options *o, const struct framebus_subscribe_options *options) {
+        Options new = {};
+        int r;
+
+        if (!options) {
+                *o = new;
+                return 0;
+        }
+        if (options->version > FRAMEBUS_SUBSCRIBE_OPTIONS_VERSION ||
+            (options->transport != FRAMEBUS_TRANSPORT_PEER && options->transport != FRAMEBUS_TRANSPORT_BUS) ||
+            !options_are_valid(options->window, options->drop, options->max_rate))
+                return -EINVAL;
+        r = modes_from_public(options->modes, options->modes ? options->n_modes : 0, true, &new.modes);
+        if (r < 0)
+                return r;
+        new.n_modes = new.modes ? options->n_modes : 0;
+        new.transport = options->transport;
+        new.window = options->window;
+        new.drop = options->drop;
+        new.max_rate = (Fraction){ options->max_rate.num, options->max_rate.den };
+        new.no_replay = options->no_replay;
+        *o = new;
+        return 0;
+}
+
+void options_deinit(Options *o) {
+        free(o->modes);
+        o->modes = NULL;
+}
+
+static int append_modes(sd_bus_message *m, const Options *o) {
+        int r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", FB_KEY_MODES);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, SD_BUS_TYPE_VARIANT, "aa{sv}");
+        if (r >= 0)
+                r = codec_append_modes(m, (ModeList){ o->modes, o->n_modes });
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static const char *drop_to_string(enum framebus_drop drop) {
+        return drop == FRAMEBUS_DROP_LATEST ? "latest" : "newest";
+}
+
+int options_append(sd_bus_message *m, const Options *o) {
+        int r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+
+        if (r >= 0 && o->n_modes > 0)
+                r = append_modes(m, o);
+        if (r >= 0 && o->window > 0)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_WINDOW, "u", o->window);
+        if (r >= 0 && o->drop != FRAMEBUS_DROP_NEWEST)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_DROP, "s", drop_to_string(o->drop));
+        if (r >= 0 && o->max_rate.num > 0)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_MAX_RATE, "(uu)", o->max_rate.num, o->max_rate.den);
+        if (r >= 0 && o->no_replay)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_REPLAY, "b", 0);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int options_append_changes(sd_bus_message *m, const Options *o) {
+        Fraction rate = o->max_rate.num > 0 ? o->max_rate : (Fraction){ 0, 1 };
+        int r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_DROP, "s", drop_to_string(o->drop));
+        if (r >= 0)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_MAX_RATE, "(uu)", rate.num, rate.den);
+        if (r >= 0 && o->window > 0)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_WINDOW, "u", o->window);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* What was granted */
+
+static int read_word(sd_bus_message *m, char word[static GRANTED_WORD_MAX]) {
+        const char *s;
+        int r = sd_bus_message_read(m, "s", &s);
+
+        if (r < 0)
+                return r;
+        if (strlen(s) >= GRANTED_WORD_MAX)
+                return -EBADMSG;
+        strcpy(word, s);
+        return 0;
+}
+
+static int read_drop(sd_bus_message *m, void *userdata) {
+        return read_word(m, ((Granted *)userdata)->drop);
+}
+
+static int read_memory(sd_bus_message *m, void *userdata) {
+        return read_word(m, ((Granted *)userdata)->memory);
+}
+
+static int read_order(sd_bus_message *m, void *userdata) {
+        return read_word(m, ((Granted *)userdata)->order);
+}
+
+static int read_epoch(sd_bus_message *m, void *userdata) {
+        return read_word(m, ((Granted *)userdata)->epoch);
+}
+
+static int read_window(sd_bus_message *m, void *userdata) {
+        int r = sd_bus_message_read(m, "u", &((Granted *)userdata)->granted.window);
+
+        return r < 0 ? r : 0;
+}
+
+static int read_seq(sd_bus_message *m, void *userdata) {
+        int r = sd_bus_message_read(m, "t", &((Granted *)userdata)->granted.seq);
+
+        return r < 0 ? r : 0;
+}
+
+static int read_mode(sd_bus_message *m, void *userdata) {
+        VardictError error = {};
+        Mode mode;
+
+        fb_try(codec_read_mode(m, false, &mode, &error));
+        mode_to_public(&mode, &((Granted *)userdata)->granted.mode);
+        return 0;
+}
+
+static const VardictKey granted_keys[] = {
+        { FB_KEY_DROP, "s", read_drop },     { FB_KEY_MEMORY, "s", read_memory }, { FB_KEY_ORDER, "s", read_order },
+        { FB_KEY_EPOCH, "s", read_epoch },   { FB_KEY_WINDOW, "u", read_window }, { FB_KEY_SEQ, "t", read_seq },
+        { FB_KEY_MODE, "a{sv}", read_mode },
+};
+
+int granted_read(sd_bus_message *m, Granted *ret) {
+        VardictError error = {};
+        int r;
+
+        *ret = (Granted){};
+        r = vardict_read(m, granted_keys, FB_ELEMENTSOF(granted_keys), true, ret, &error);
+        if (r > 0)
+                return -EBADMSG;
+        if (r < 0)
+                return r;
+        if (ret->granted.window == 0 || ret->granted.window > FB_WINDOW_MAX)
+                ret->granted.window = FB_WINDOW_DEFAULT;
+        ret->granted.drop = ret->drop;
+        ret->granted.memory = ret->memory;
+        ret->granted.order = ret->order;
+        ret->granted.epoch = ret->epoch;
+        return 0;
+}
