@@ -75,15 +75,18 @@ fail() {
     exit 1
 }
 
-traces() {
-    find /sys/fs/cgroup -maxdepth 2 -name 'framebus-test.*' 2> /dev/null
-    ls -d /tmp/tmp.* 2> /dev/null | grep -vxF "$top" || true
+# Its folders are made in our own, its cgroup is named after its process.
+run() {
+    "$here/ns-run.sh" -b "$bus" "$@" > "$top/log" 2>&1 &
+    status=0
+    wait $! || status=$?
+    [ -z "$(find "$TMPDIR" -mindepth 1)" ] || fail "left behind: $(ls "$TMPDIR")"
+    [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "framebus-test.$!")" ] || fail 'left its cgroup behind'
 }
 
-before=$(traces)
-status=0
-export FB_TEST_WORDS='two "words" $x \'
-"$here/ns-run.sh" -b "$bus" "$folder" "$top/out" > "$top/log" 2>&1 || status=$?
+export TMPDIR=$top/tmp FB_TEST_WORDS='two "words" $x \'
+mkdir "$TMPDIR"
+run "$folder" "$top/out"
 if [ $status = 77 ]; then
     cat "$top/log"
     exit 77
@@ -91,15 +94,13 @@ fi
 [ $status = 42 ] || fail "status $status instead of 42"
 grep -qx 'a line' "$top/log" || fail 'no output'
 grep -q "dbus-$bus" "$top/out/result" || fail 'the wrong bus'
-[ "$(traces)" = "$before" ] || fail "left behind: $(traces)"
 
 printf '#!/bin/sh\nexec sleep 60\n' > "$folder/test"
-status=0
-"$here/ns-run.sh" -b "$bus" -t 2 "$folder" > "$top/log" 2>&1 || status=$?
+run -t 2 "$folder"
 [ $status = 124 ] || fail "status $status instead of 124 after the time limit"
-[ "$(traces)" = "$before" ] || fail "left behind: $(traces)"
 
 printf '#!/bin/sh\nexit 0\n' > "$folder/test"
-"$here/ns-run.sh" -b "$bus" "$folder" > "$top/log" 2>&1 || fail "status $? instead of 0"
+run "$folder"
+[ $status = 0 ] || fail "status $status instead of 0"
 [ ! -s "$top/log" ] || fail 'output of a test that says nothing'
 echo "ok: $bus"
