@@ -7,13 +7,16 @@
  * never taken or dropped here.
  *
  * max-rate is a due time that moves on by whole intervals, so that rounding and jitter do not add up
- * to a lower rate; a frame counts as due up to a quarter of an interval early.
+ * to a lower rate; a frame counts as due up to a quarter of an interval, at most 10 ms, early.
  */
 #include "wire/window.h"
 
 #include <assert.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+
+#define RATE_EARLY_MAX_NS (10 * NSEC_PER_MSEC)
 
 static WindowEntry *window_at(Window *w, uint32_t i) {
         return &w->entries[(w->head + i) % FB_WINDOW_MAX];
@@ -36,7 +39,9 @@ static bool rate_restarts(const Window *w, uint64_t t) {
 }
 
 static bool rate_allows(const Window *w, uint64_t t) {
-        return w->min_interval_ns == 0 || rate_restarts(w, t) || t + w->min_interval_ns / 4 >= w->next_due_ns;
+        uint64_t early = FB_MIN(w->min_interval_ns / 4, RATE_EARLY_MAX_NS);
+
+        return w->min_interval_ns == 0 || rate_restarts(w, t) || t + early >= w->next_due_ns;
 }
 
 static void rate_advance(Window *w, uint64_t t) {

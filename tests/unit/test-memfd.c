@@ -197,7 +197,7 @@ TEST(what_is_no_memfd_is_refused) {
                 { "a device", open_device, FB_E_INVALID_MEMORY },
                 { "a folder", open_folder, FB_E_INVALID_MEMORY },
                 { "closed", open_closed, FB_E_INVALID_MEMORY },
-                { "a file in tmpfs, which knows seals and cannot have them", open_tmpfs_file, FB_E_NOT_SEALED },
+                { "a file in tmpfs: never sealable", open_tmpfs_file, FB_E_NOT_SEALED },
         };
 
         for (size_t i = 0; i < FB_ELEMENTSOF(rows); i++) {

@@ -28,20 +28,20 @@ static unsigned test_failures; /* of the case that runs */
 static char test_skipped[160];
 static char test_row[160];
 
-#define TEST(name)                                                                                             \
-        static void name(void);                                                                                \
-        static void __attribute__((constructor)) name##_register(void) {                                       \
-                test_cases[test_n_cases++] = (TestCase){ #name, name };                                        \
-        }                                                                                                      \
+#define TEST(name)                                                                                      \
+        static void name(void);                                                                         \
+        static void __attribute__((constructor)) name##_register(void) {                                \
+                test_cases[test_n_cases++] = (TestCase){ #name, name };                                 \
+        }                                                                                               \
         static void name(void)
 
 #define ROW(...) (void)snprintf(test_row, sizeof test_row, __VA_ARGS__)
 
 /* Ends the case as skipped. */
-#define SKIP(...)                                                                                              \
-        do {                                                                                                   \
-                (void)snprintf(test_skipped, sizeof test_skipped, __VA_ARGS__);                                \
-                return;                                                                                        \
+#define SKIP(...)                                                                                       \
+        do {                                                                                            \
+                (void)snprintf(test_skipped, sizeof test_skipped, __VA_ARGS__);                         \
+                return;                                                                                 \
         } while (0)
 
 static inline bool __attribute__((format(printf, 4, 5)))
@@ -76,15 +76,15 @@ static inline bool test_check_str(const char *got, const char *want, const char 
 #define CHECK_INT(got, want) test_check_int((long long)(got), (long long)(want), #got, __FILE__, __LINE__)
 #define CHECK_STR(got, want) test_check_str(got, want, #got, __FILE__, __LINE__)
 
-#define REQUIRE(condition)                                                                                     \
-        do {                                                                                                   \
-                if (!CHECK(condition))                                                                         \
-                        return;                                                                                \
+#define REQUIRE(condition)                                                                              \
+        do {                                                                                            \
+                if (!CHECK(condition))                                                                  \
+                        return;                                                                         \
         } while (0)
-#define REQUIRE_INT(got, want)                                                                                 \
-        do {                                                                                                   \
-                if (!CHECK_INT(got, want))                                                                     \
-                        return;                                                                                \
+#define REQUIRE_INT(got, want)                                                                          \
+        do {                                                                                            \
+                if (!CHECK_INT(got, want))                                                              \
+                        return;                                                                         \
         } while (0)
 
 /* Open file descriptors, the one that counts not counted. */
@@ -112,15 +112,16 @@ static inline int test_main(void) {
                 test_row[0] = test_skipped[0] = 0;
                 test_cases[i].run();
                 test_row[0] = 0;
-                test_check_int(test_count_fds(), fds, "the number of open descriptors", test_cases[i].name, 0);
+                test_check_int(test_count_fds(), fds, "open descriptors afterwards", test_cases[i].name, 0);
                 printf("%s %u - %s%s%s\n", test_failures ? "not ok" : "ok", i + 1, test_cases[i].name,
-                       test_skipped[0] && !test_failures ? " # SKIP " : "", test_failures ? "" : test_skipped);
+                       test_skipped[0] && !test_failures ? " # SKIP " : "",
+                       test_failures ? "" : test_skipped);
                 failed += test_failures > 0;
         }
         return failed > 0;
 }
 
-#define TEST_MAIN                                                                                              \
-        int main(void) {                                                                                       \
-                return test_main();                                                                            \
+#define TEST_MAIN                                                                                       \
+        int main(void) {                                                                                \
+                return test_main();                                                                     \
         }
