@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Resolve (at the well-known name, which activates a broker), Attach or Subscribe (at the unique name that answered),
- * the channel, and back-off.
+ * Resolve (at the well-known name, which activates a broker), Attach or Subscribe (at the unique name that
+ * answered), the channel, and back-off.
  *
- * Invariants: at most one call and one timer at a time; whatever is forgotten leaves no descriptor behind (a reply
- * that comes too late is dropped, and the broker sees the hang-up); `disconnected` is told once per loss.
+ * Invariants: at most one call and one timer at a time; whatever is forgotten leaves no descriptor behind (a
+ * reply that comes too late is dropped, and the broker sees the hang-up); `disconnected` is told once per
+ * loss.
  *
- * An error that says what is wrong with the request ends the subscription when it was never attached; once attached,
- * only errors that time cannot heal do. A dead bus is not opened again.
+ * An error that says what is wrong with the request ends the subscription when it was never attached; once
+ * attached, only errors that time cannot heal do. A dead bus is not opened again.
  */
 #include "libframebus/attach.h"
 
@@ -43,16 +44,15 @@ static const char *const transient_errors[] = {
 
 /* The broker, or the source, went away between the first answer and the second question. */
 static const char *const vanished_errors[] = {
-        SD_BUS_ERROR_SERVICE_UNKNOWN,
-        SD_BUS_ERROR_UNKNOWN_OBJECT,
+        SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_UNKNOWN_OBJECT,
         SD_BUS_ERROR_UNKNOWN_METHOD, /* what sd-bus of old answers for an object that is not there */
 };
 
 /* Errors that no waiting heals. */
 static const char *const final_errors[] = {
-        FB_ERROR_UNKNOWN_OPTION,   FB_ERROR_INVALID_OPTION,      FB_ERROR_INVALID_NAME,  FB_ERROR_NO_COMMON_MODE,
-        FB_ERROR_NO_COMMON_MEMORY, FB_ERROR_FD_PASSING_REQUIRED, FB_ERROR_NOT_SUPPORTED, FB_ERROR_ACCESS_DENIED,
-        SD_BUS_ERROR_INVALID_ARGS,
+        FB_ERROR_UNKNOWN_OPTION, FB_ERROR_INVALID_OPTION,   FB_ERROR_INVALID_NAME,
+        FB_ERROR_NO_COMMON_MODE, FB_ERROR_NO_COMMON_MEMORY, FB_ERROR_FD_PASSING_REQUIRED,
+        FB_ERROR_NOT_SUPPORTED,  FB_ERROR_ACCESS_DENIED,    SD_BUS_ERROR_INVALID_ARGS,
 };
 
 static bool error_heals(const framebus_subscription *sub, const char *name) {
@@ -72,9 +72,11 @@ static void attach_failed(framebus_subscription *sub, const struct framebus_erro
 }
 
 static void attach_failed_errno(framebus_subscription *sub, int r) {
-        struct framebus_error error = { .name = "org.freedesktop.DBus.Error.InconsistentMessage",
-                                        .message = "The broker's answer is not what org.framebus.Source1 says",
-                                        .error = -r };
+        struct framebus_error error = {
+                .name = "org.freedesktop.DBus.Error.InconsistentMessage",
+                .message = "The broker's answer is not what org.framebus.Source1 says",
+                .error = -r
+        };
 
         if (r == -EBADMSG || r == -ENXIO)
                 attach_failed(sub, &error);
@@ -162,8 +164,9 @@ static int on_subscribe_reply(sd_bus_message *m, void *userdata, sd_bus_error *r
 
         if (!sub) {
                 if (!message_get_error(m, &error) && sd_bus_message_read(m, "o", &path) > 0)
-                        (void)sd_bus_call_method_async(sd_bus_message_get_bus(m), NULL, sd_bus_message_get_sender(m),
-                                                       path, FB_IFACE_SUBSCRIPTION, "Close", NULL, NULL, NULL);
+                        (void)sd_bus_call_method_async(sd_bus_message_get_bus(m), NULL,
+                                                       sd_bus_message_get_sender(m), path,
+                                                       FB_IFACE_SUBSCRIPTION, "Close", NULL, NULL, NULL);
                 return 0;
         }
         sub->call = sd_bus_slot_unref(sub->call);
@@ -185,8 +188,8 @@ static int on_subscribe_reply(sd_bus_message *m, void *userdata, sd_bus_error *r
         return 0;
 }
 
-/* The answer brings a descriptor, and taking it over needs another for a moment; without them sd-bus would have to give
- * up the whole bus. */
+/* The answer brings a descriptor, and taking it over needs another for a moment; without them sd-bus would
+ * have to give up the whole bus. */
 static bool descriptors_are_left(framebus *fb) {
         _cleanup_close_ int a = fd_dup_cloexec(sd_event_get_fd(fb->event));
         _cleanup_close_ int b = fd_dup_cloexec(sd_event_get_fd(fb->event));

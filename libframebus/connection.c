@@ -2,8 +2,8 @@
 /*
  * The event loop in a descriptor, and the bus.
  *
- * sd-event is left armed whenever control is with the program: every timer is then in the epoll descriptor, and so
- * is the wish to write. Whatever the program calls in between may change what to wait for; that is why
+ * sd-event is left armed whenever control is with the program: every timer is then in the epoll descriptor,
+ * and so is the wish to write. Whatever the program calls in between may change what to wait for; that is why
  * framebus_get_timeout() arms anew.
  *
  * Nothing here blocks: no synchronous call, no synchronous match. A bus that hung up is not opened again.
@@ -45,8 +45,8 @@ void connection_when_ready(framebus *fb, Waiter *w, void (*ready)(Waiter *w)) {
                 list_append(&fb->waiters, &w->link);
 }
 
-int connection_call(framebus *fb, sd_bus_slot **ret_slot, sd_bus_message *m, sd_bus_message_handler_t callback,
-                    void *userdata) {
+int connection_call(framebus *fb, sd_bus_slot **ret_slot, sd_bus_message *m,
+                    sd_bus_message_handler_t callback, void *userdata) {
         if (fb->lost)
                 return -ENOTCONN;
         return sd_bus_call_async(fb->bus, ret_slot, m, callback, userdata, CALL_DEADLINE_USEC);
@@ -66,8 +66,9 @@ bool message_get_error(sd_bus_message *m, struct framebus_error *ret_error) {
 int connection_set_timer(framebus *fb, sd_event_source **timer, uint64_t after_ns,
                          sd_event_time_handler_t callback, void *userdata) {
         *timer = sd_event_source_disable_unref(*timer);
-        return sd_event_add_time(fb->event, timer, CLOCK_MONOTONIC, (clock_now_ns() + after_ns) / NSEC_PER_USEC,
-                                 NSEC_PER_MSEC / NSEC_PER_USEC, callback, userdata);
+        return sd_event_add_time(fb->event, timer, CLOCK_MONOTONIC,
+                                 (clock_now_ns() + after_ns) / NSEC_PER_USEC, NSEC_PER_MSEC / NSEC_PER_USEC,
+                                 callback, userdata);
 }
 
 uint64_t connection_backoff_ns(unsigned int attempt) {
@@ -110,7 +111,8 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret
         const char *name, *old_owner, *new_owner;
         Watch *watch;
 
-        if (sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0 || strcmp(name, FB_BUS_NAME) != 0)
+        if (sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0 ||
+            strcmp(name, FB_BUS_NAME) != 0)
                 return 0;
         if (*old_owner) {
                 free(fb->former_owner);
@@ -123,7 +125,8 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret
         return 0;
 }
 
-/* Without the match a new broker is found by back-off alone: no reason to give up the bus, as sd-bus would. */
+/* Without the match a new broker is found by back-off alone: no reason to give up the bus, as sd-bus
+ * would. */
 static int on_match_installed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         return 0;
 }
@@ -296,7 +299,8 @@ FB_PUBLIC int framebus_process(framebus *fb) {
 
 FB_PUBLIC int framebus_run_once(framebus *fb, uint64_t timeout_ns) {
         uint64_t wait_ns = framebus_get_timeout(fb) == 0 ? 0 : timeout_ns;
-        struct timespec ts = { .tv_sec = (time_t)(wait_ns / NSEC_PER_SEC), .tv_nsec = (long)(wait_ns % NSEC_PER_SEC) };
+        struct timespec ts = { .tv_sec = (time_t)(wait_ns / NSEC_PER_SEC),
+                               .tv_nsec = (long)(wait_ns % NSEC_PER_SEC) };
         struct pollfd p = { .fd = framebus_get_fd(fb), .events = (short)framebus_get_events(fb) };
 
         if (ppoll(&p, 1, wait_ns == UINT64_MAX ? NULL : &ts, NULL) < 0)

@@ -2,8 +2,8 @@
 /*
  * The connection: an event loop in an epoll descriptor, the bus, and the search for it.
  *
- * Lifetime rule of everything that hangs on it: what the user closes during framebus_process() is marked and stays
- * linked until its end, so that lists may be walked while callbacks run; outside it goes at once.
+ * Lifetime rule of everything that hangs on it: what the user closes during framebus_process() is marked and
+ * stays linked until its end, so that lists may be walked while callbacks run; outside it goes at once.
  */
 #pragma once
 
@@ -45,13 +45,16 @@ struct framebus {
         List watches;       // Watch::link; all but one are closed
 };
 
-/* Whether things can be asked of a broker, now or when the bus was found. -ENOMEDIUM: none; -ENOTCONN: lost. */
+/* Whether things can be asked of a broker, now or when the bus was found. -ENOMEDIUM: none; -ENOTCONN:
+ * lost. */
 int connection_check(framebus *fb);
 
-/* Calls @w->ready when the bus is there: now, or later out of framebus_process(). list_remove() takes it back. */
+/* Calls @w->ready when the bus is there: now, or later out of framebus_process(). list_remove() takes it
+ * back. */
 void connection_when_ready(framebus *fb, Waiter *w, void (*ready)(Waiter *w));
 
-/* Sends a call with a deadline of 25 s; @callback gets the reply or an error, always, and out of framebus_process(). */
+/* Sends a call with a deadline of 25 s; @callback gets the reply or an error, always, and out of
+ * framebus_process(). */
 int connection_call(framebus *fb, sd_bus_slot **ret_slot, sd_bus_message *m, sd_bus_message_handler_t callback,
                     void *userdata);
 
@@ -70,5 +73,6 @@ static inline void message_unrefp(sd_bus_message **m) {
 }
 #define _cleanup_message_ __attribute__((cleanup(message_unrefp)))
 
-/* From now on @bus_consume, found at @address, is the bus; what waited for it begins. Owned also on failure. */
+/* From now on @bus_consume, found at @address, is the bus; what waited for it begins. Owned also on
+ * failure. */
 int connection_adopt_bus(framebus *fb, sd_bus *bus_consume, const char *address);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Frames as programs hold them. The descriptors belong to the message that the frame came in, which the wire's frame
- * keeps; so a frame needs neither its subscription nor its connection. Only the release does, and it is left out when
- * they are gone.
+ * Frames as programs hold them. The descriptors belong to the message that the frame came in, which the
+ * wire's frame keeps; so a frame needs neither its subscription nor its connection. Only the release does,
+ * and it is left out when they are gone.
  */
 #include "libframebus/frame.h"
 
@@ -122,8 +122,8 @@ FB_PUBLIC const struct framebus_plane *framebus_frame_get_plane(const framebus_f
         return plane < frame->frame->n_planes ? &frame->planes[plane] : NULL;
 }
 
-/* One mapping a memory, up to the end of its last plane; private: of a sealed file that is the same, and older kernels
- * refuse a shared one. */
+/* One mapping a memory, up to the end of its last plane; private: of a sealed file that is the same, and
+ * older kernels refuse a shared one. */
 static int frame_map_memory(framebus_frame *f, uint32_t memory) {
         uint64_t end = 0;
         void *p;
@@ -143,7 +143,8 @@ static int frame_map_memory(framebus_frame *f, uint32_t memory) {
         return 0;
 }
 
-FB_PUBLIC int framebus_frame_map(framebus_frame *frame, size_t plane, const void **ret_data, size_t *ret_size) {
+FB_PUBLIC int framebus_frame_map(framebus_frame *frame, size_t plane, const void **ret_data,
+                                 size_t *ret_size) {
         const struct framebus_plane *p = framebus_frame_get_plane(frame, plane);
         int r;
 

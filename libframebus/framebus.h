@@ -7,10 +7,11 @@
  *
  * GUIDE
  *
- * A program has one `framebus`, a connection to a broker on the system bus, on the session bus or at an address. It
- * makes no threads. Put framebus_get_fd() in your event loop with the events of framebus_get_events() and, if
- * framebus_get_timeout() is not UINT64_MAX, wake up then at the latest; each time call framebus_process(). All
- * callbacks run inside framebus_process(), never inside the call that set them up.
+ * A program has one `framebus`, a connection to a broker on the system bus, on the session bus or at an
+ * address. It makes no threads. Put framebus_get_fd() in your event loop with the events of
+ * framebus_get_events() and, if framebus_get_timeout() is not UINT64_MAX, wake up then at the latest; each
+ * time call framebus_process(). All callbacks run inside framebus_process(), never inside the call that set
+ * them up.
  *
  * Watching, in short:
  *
@@ -27,19 +28,20 @@
  *     for (;;) framebus_run_once(fb, UINT64_MAX);
  *
  * A frame that the callback got is released when the callback returns, unless it takes a reference; the last
- * framebus_frame_unref() gives the credit back. Hold as few frames as you can: when `window` of them are out, further
- * ones are lost for this subscription (and for no other), and `lost` tells how many and why.
+ * framebus_frame_unref() gives the credit back. Hold as few frames as you can: when `window` of them are out,
+ * further ones are lost for this subscription (and for no other), and `lost` tells how many and why.
  *
  * When the broker restarts, subscriptions attach again by themselves, with back-off; `disconnected` and then
  * `attached` tell.
  *
- * Publishing: framebus_publish(), then wait for `start`; push frames with framebus_publisher_push_data() (one copy,
- * into a fresh sealed memfd) or fill a buffer of framebus_publisher_acquire() in place.
+ * Publishing: framebus_publish(), then wait for `start`; push frames with framebus_publisher_push_data() (one
+ * copy, into a fresh sealed memfd) or fill a buffer of framebus_publisher_acquire() in place.
  *
- * ERRORS: functions return a negative errno and change nothing, unless they say otherwise. What a broker answers with
- * a D-Bus error reaches a callback as `struct framebus_error`.
+ * ERRORS: functions return a negative errno and change nothing, unless they say otherwise. What a broker
+ * answers with a D-Bus error reaches a callback as `struct framebus_error`.
  *
- * Every struct that you pass in begins with a version: set it to the macro of the header that you compile against.
+ * Every struct that you pass in begins with a version: set it to the macro of the header that you compile
+ * against.
  */
 
 #include <stdbool.h>
@@ -73,16 +75,18 @@ struct framebus_error {
  * Connects to a broker. Does not block; a broker that is not running is activated by the first request.
  *
  * @ret_fb   the connection, owned by the caller: framebus_close()
- * @address  NULL: the address in the environment variable FRAMEBUS_ADDRESS, else the system bus if a broker shows a
- *           source there, else the session bus (if there is none, the system bus); "system"; "session"; a D-Bus
- *           address ("unix:path=…"); or "none": no broker, only for framebus_publisher_new_from_fd()
+ * @address  NULL: the address in the environment variable FRAMEBUS_ADDRESS, else the system bus if a broker
+ *           shows a source there, else the session bus (if there is none, the system bus); "system";
+ *           "session"; a D-Bus address ("unix:path=…"); or "none": no broker, only for
+ *           framebus_publisher_new_from_fd()
  *
- * Errors: -ENOMEDIUM: no bus at all (no address to be found, or nobody there); -EINVAL: bad address; else what connecting failed with.
+ * Errors: -ENOMEDIUM: no bus at all (no address to be found, or nobody there); -EINVAL: bad address; else
+ * what connecting failed with.
  */
 int framebus_open(framebus **ret_fb, const char *address);
 
-/** Ends all subscriptions and publishers of @fb, without further callbacks, and frees it. Frames that are still
- * referenced stay readable. NULL is ignored. Must not be called from a callback. @return NULL */
+/** Ends all subscriptions and publishers of @fb, without further callbacks, and frees it. Frames that are
+ * still referenced stay readable. NULL is ignored. Must not be called from a callback. @return NULL */
 framebus *framebus_close(framebus *fb);
 
 /** A file descriptor to poll, owned by @fb, valid until framebus_close(). */
@@ -91,22 +95,23 @@ int framebus_get_fd(framebus *fb);
 /** The poll(2) events to wait for on it. Ask before every poll. */
 int framebus_get_events(framebus *fb);
 
-/** When to call framebus_process() at the latest: CLOCK_MONOTONIC nanoseconds, 0: now, UINT64_MAX: no limit. Ask before
- * every poll. */
+/** When to call framebus_process() at the latest: CLOCK_MONOTONIC nanoseconds, 0: now, UINT64_MAX: no limit.
+ * Ask before every poll. */
 uint64_t framebus_get_timeout(framebus *fb);
 
 /**
  * Does what there is to do, runs callbacks, never blocks. Not to be called from a callback: -EBUSY.
- * @return > 0 if something was done, 0 if not; -ENOTCONN: the bus connection is lost (subscriptions to a bus that went
- * away do not come back: framebus_close() and open again)
+ * @return > 0 if something was done, 0 if not; -ENOTCONN: the bus connection is lost (subscriptions to a bus
+ * that went away do not come back: framebus_close() and open again)
  */
 int framebus_process(framebus *fb);
 
-/** Waits for at most @timeout_ns (UINT64_MAX: for ever) and calls framebus_process(): for programs without an event
- * loop of their own. @return as framebus_process(); -EINTR on a signal */
+/** Waits for at most @timeout_ns (UINT64_MAX: for ever) and calls framebus_process(): for programs without an
+ * event loop of their own. @return as framebus_process(); -EINTR on a signal */
 int framebus_run_once(framebus *fb, uint64_t timeout_ns);
 
-/** The address that was found, "system", "session" or the address given; NULL while it is still being looked for. */
+/** The address that was found, "system", "session" or the address given; NULL while it is still being looked
+ * for. */
 const char *framebus_get_address(framebus *fb);
 
 /* ---- Modes ---- */
@@ -150,7 +155,8 @@ struct framebus_source_info {
 
 /**
  * Lists the sources, once.
- * @callback runs for each source with @error NULL, and at the end with both @info and @error NULL; on failure once with
+ * @callback runs for each source with @error NULL, and at the end with both @info and @error NULL; on failure
+ * once with
  * @error set
  */
 typedef void (*framebus_list_callback)(framebus *fb, const struct framebus_source_info *info,
@@ -167,8 +173,8 @@ struct framebus_watch_events {
         /** Watching failed; tried again with back-off. */
         void (*failed)(framebus *fb, const struct framebus_error *error, void *userdata);
 };
-/** Tells of every source there is and of every change, until framebus_unwatch(). @events must stay valid. One watch a
- * connection: -EBUSY. */
+/** Tells of every source there is and of every change, until framebus_unwatch(). @events must stay valid. One
+ * watch a connection: -EBUSY. */
 int framebus_watch(framebus *fb, const struct framebus_watch_events *events, void *userdata);
 /** Ends the watch; without one, nothing. */
 void framebus_unwatch(framebus *fb);
@@ -177,12 +183,12 @@ void framebus_unwatch(framebus *fb);
 
 enum framebus_transport {
         FRAMEBUS_TRANSPORT_PEER = 0, /**< a private channel: the default, cheapest, and private */
-        FRAMEBUS_TRANSPORT_BUS = 1,  /**< signals on the bus: seen by a session bus's monitors */
+        FRAMEBUS_TRANSPORT_BUS = 1   /**< signals on the bus: seen by a session bus's monitors */
 };
 
 enum framebus_drop {
         FRAMEBUS_DROP_NEWEST = 0, /**< the frame that finds no credit is lost */
-        FRAMEBUS_DROP_LATEST = 1, /**< all but the newest are lost */
+        FRAMEBUS_DROP_LATEST = 1  /**< all but the newest are lost */
 };
 
 #define FRAMEBUS_SUBSCRIBE_OPTIONS_VERSION 0
@@ -210,22 +216,24 @@ struct framebus_granted {
 /** All optional. Any of them may call framebus_subscription_close() on its own subscription. */
 struct framebus_subscription_events {
         uint32_t version;
-        /** Attached, for the first time or again (then with a new epoch or seq: do not compare with earlier ones). */
+        /** Attached, for the first time or again (then with a new epoch or seq: do not compare with earlier
+         * ones). */
         void (*attached)(framebus_subscription *sub, const struct framebus_granted *granted, void *userdata);
         /** Frames from now on look like @mode. */
         void (*format)(framebus_subscription *sub, uint32_t format, const struct framebus_mode *mode, void *userdata);
         /** A frame; see framebus_frame_ref(). It has been checked: seals, sizes, planes. */
         void (*frame)(framebus_subscription *sub, framebus_frame *frame, void *userdata);
-        /** @count frames were lost before the next one; @reason as in org.framebus.Subscription1.Lost, or "bad-payload"
-         * for frames that failed this library's checks, or "incomplete" for ones that came without their descriptors. */
+        /** @count frames were lost before the next one; @reason as in org.framebus.Subscription1.Lost, or
+         * "bad-payload" for frames that failed this library's checks, or "incomplete" for ones that came
+         * without their descriptors. */
         void (*lost)(framebus_subscription *sub, uint64_t count, const char *reason, void *userdata);
         void (*suspended)(framebus_subscription *sub, const char *reason, void *userdata);
         void (*resumed)(framebus_subscription *sub, void *userdata);
-        /** The channel or the broker is gone; it is tried again after @retry_ns nanoseconds, or when the broker is back.
-         * UINT64_MAX: never, as the bus is gone (see framebus_process()). */
+        /** The channel or the broker is gone; it is tried again after @retry_ns nanoseconds, or when the
+         * broker is back. UINT64_MAX: never, as the bus is gone (see framebus_process()). */
         void (*disconnected)(framebus_subscription *sub, uint64_t retry_ns, void *userdata);
-        /** Over: @reason as in org.framebus.Subscription1.Ended, or "refused" with @error set. Nothing comes after it.
-         * framebus_subscription_close() is still yours to call. */
+        /** Over: @reason as in org.framebus.Subscription1.Ended, or "refused" with @error set. Nothing comes
+         * after it. framebus_subscription_close() is still yours to call. */
         void (*ended)(framebus_subscription *sub, const char *reason, const struct framebus_error *error,
                       void *userdata);
 };
@@ -241,12 +249,13 @@ int framebus_subscribe(framebus *fb, const char *source, const struct framebus_s
                        const struct framebus_subscription_events *events, void *userdata,
                        framebus_subscription **ret_sub);
 
-/** Ends it, without further callbacks. Frames that are still referenced stay readable. NULL is ignored. @return NULL */
+/** Ends it, without further callbacks. Frames that are still referenced stay readable. NULL is ignored.
+ * @return NULL */
 framebus_subscription *framebus_subscription_close(framebus_subscription *sub);
 
-/** Changes window (0: keep), drop and max_rate while streaming; they hold after attaching again, too. -EINVAL as
- * framebus_subscribe(); -ENOTCONN while not attached. What the broker refuses is ignored
- * here, and told by `ended` when attaching again. Resumes a suspended subscription. */
+/** Changes window (0: keep), drop and max_rate while streaming; they hold after attaching again, too. -EINVAL
+ * as framebus_subscribe(); -ENOTCONN while not attached. What the broker refuses is ignored here, and told by
+ * `ended` when attaching again. Resumes a suspended subscription. */
 int framebus_subscription_set_options(framebus_subscription *sub, uint32_t window, enum framebus_drop drop,
                                       struct framebus_fraction max_rate);
 
@@ -278,8 +287,8 @@ struct framebus_plane {
         uint64_t size;   /**< bytes */
 };
 
-/** A frame stays valid, and its content unchanged, while a reference is held, also after its subscription was closed.
- * Taking or dropping one is not thread-safe. */
+/** A frame stays valid, and its content unchanged, while a reference is held, also after its subscription was
+ * closed. Taking or dropping one is not thread-safe. */
 framebus_frame *framebus_frame_ref(framebus_frame *frame);
 /** The last unref releases the frame to the broker. NULL is ignored. @return NULL */
 framebus_frame *framebus_frame_unref(framebus_frame *frame);
@@ -304,7 +313,8 @@ const struct framebus_plane *framebus_frame_get_plane(const framebus_frame *fram
  */
 int framebus_frame_map(framebus_frame *frame, size_t plane, const void **ret_data, size_t *ret_size);
 
-/** A duplicate of the file descriptor with that index, owned by the caller, close-on-exec; -EINVAL: no such index. */
+/** A duplicate of the file descriptor with that index, owned by the caller, close-on-exec; -EINVAL: no such
+ * index. */
 int framebus_frame_dup_fd(framebus_frame *frame, uint32_t memory);
 
 /* ---- Publishing ---- */
@@ -334,35 +344,39 @@ struct framebus_publisher_events {
         /** The broker refused the frame with the publisher's number @seq; 0: the modes of
          * framebus_publisher_set_modes(). */
         void (*refused)(framebus_publisher *pub, uint64_t seq, const struct framebus_error *error, void *userdata);
-        /** The channel is gone: "closed" (the broker ended or dropped it), or "refused" with @error (Publish failed).
-         * Nothing comes after it. A published name is not taken again by itself. */
+        /** The channel is gone: "closed" (the broker ended or dropped it), or "refused" with @error (Publish
+         * failed). Nothing comes after it. A published name is not taken again by itself. */
         void (*ended)(framebus_publisher *pub, const char *reason, const struct framebus_error *error,
                       void *userdata);
 };
 
-/** Publishes a source called @name; `published` or `ended` follows. @events must stay valid. @ret_pub is owned by the
- * caller. -EINVAL: a name or mode that no broker takes. */
+/** Publishes a source called @name; `published` or `ended` follows. @events must stay valid. @ret_pub is
+ * owned by the caller. -EINVAL: a name or mode that no broker takes. */
 int framebus_publish(framebus *fb, const char *name, const struct framebus_publish_options *options,
                      const struct framebus_publisher_events *events, void *userdata, framebus_publisher **ret_pub);
 
-/** The same for a capture program that a broker started: the channel is @fd_consume (3), owned by the publisher from
- * now on, also on failure. @options: only description, driver and modes are used. */
+/** The same for a capture program that a broker started: the channel is @fd_consume (3), owned by the
+ * publisher from now on, also on failure. @options: only description, driver and modes are used. */
 int framebus_publisher_new_from_fd(framebus *fb, int fd_consume, const struct framebus_publish_options *options,
                                    const struct framebus_publisher_events *events, void *userdata,
                                    framebus_publisher **ret_pub);
 
-/** Destroys the source (all its subscriptions end) and frees the publisher, without further callbacks. @return NULL */
+/** Destroys the source (all its subscriptions end) and frees the publisher, without further callbacks.
+ * @return NULL */
 framebus_publisher *framebus_publisher_close(framebus_publisher *pub);
 
-/** Replaces the modes, e.g. when the device changed. -EINVAL: none, or one that no broker takes; -ENOLINK: ended. */
+/** Replaces the modes, e.g. when the device changed. -EINVAL: none, or one that no broker takes; -ENOLINK:
+ * ended. */
 int framebus_publisher_set_modes(framebus_publisher *pub, const struct framebus_mode *modes, size_t n_modes);
 
 /** Tells "streaming", "no-signal", "absent" or "failed", and why (for people; NULL: ""; at most 256
- * bytes). Before `published` it is kept and told then. -EINVAL: another state, or too long; -ENOLINK: ended. */
+ * bytes). Before `published` it is kept and told then. -EINVAL: another state, or too long; -ENOLINK:
+ * ended. */
 int framebus_publisher_set_state(framebus_publisher *pub, const char *state, const char *reason);
 
-/** The mode of the frames pushed from now on; complete. Call it after each `start` and before the first push, and
- * whenever the picture changes its size or format. -EINVAL: incomplete; -ENOLINK: not published (yet), or ended. */
+/** The mode of the frames pushed from now on; complete. Call it after each `start` and before the first push,
+ * and whenever the picture changes its size or format. -EINVAL: incomplete; -ENOLINK: not published (yet), or
+ * ended. */
 int framebus_publisher_set_format(framebus_publisher *pub, const struct framebus_mode *mode);
 
 /** Counts @count frames as lost at the source ("source"), before the next push. */
@@ -383,8 +397,9 @@ struct framebus_push_info {
 /**
  * Publishes a copy of @size bytes at @data: into a fresh memfd, sealed.
  * @info  NULL: all defaults
- * Errors: -EAGAIN: too many frames are with the broker; this one was dropped and counted as lost; -ENOLINK: not
- * started, no format set since, or ended; -EINVAL: planes outside of @size, or other flags than the two; -EMSGSIZE: more than the file system can hold.
+ * Errors: -EAGAIN: too many frames are with the broker; this one was dropped and counted as lost; -ENOLINK:
+ * not started, no format set since, or ended; -EINVAL: planes outside of @size, or other flags than the two;
+ * -EMSGSIZE: more than the file system can hold.
  */
 int framebus_publisher_push_data(framebus_publisher *pub, const void *data, size_t size,
                                  const struct framebus_push_info *info);
@@ -395,13 +410,15 @@ void *framebus_buffer_get_data(framebus_buffer *buffer);
 size_t framebus_buffer_get_size(const framebus_buffer *buffer);
 /** Gives it back without publishing. NULL is ignored. @return NULL */
 framebus_buffer *framebus_buffer_discard(framebus_buffer *buffer);
-/** Publishes it; it is consumed, also on failure. Its data must not be touched any more. Errors as push_data. */
+/** Publishes it; it is consumed, also on failure. Its data must not be touched any more. Errors as
+ * push_data. */
 int framebus_publisher_push(framebus_publisher *pub, framebus_buffer *buffer_consume,
                             const struct framebus_push_info *info);
 
 /**
- * Publishes memory that the caller made: sealed memfds (F_SEAL_SHRINK, _GROW, _WRITE, _SEAL), which stay the caller's
- * to close. The planes of @info name them by index. What is not sealed or too short is for the broker to refuse.
+ * Publishes memory that the caller made: sealed memfds (F_SEAL_SHRINK, _GROW, _WRITE, _SEAL), which stay the
+ * caller's to close. The planes of @info name them by index. What is not sealed or too short is for the
+ * broker to refuse.
  */
 int framebus_publisher_push_fds(framebus_publisher *pub, const int *fds_borrow, size_t n_fds,
                                 const struct framebus_push_info *info);
@@ -417,8 +434,8 @@ void framebus_publisher_get_stats(framebus_publisher *pub, struct framebus_publi
 
 /* ---- Helpers ---- */
 
-/** Bytes of a tightly packed frame of @mode and its planes in one memory; for every uncompressed linear format this
- * library knows. -ENOTSUP: compressed or unknown; -EINVAL: no size; -EOVERFLOW. */
+/** Bytes of a tightly packed frame of @mode and its planes in one memory; for every uncompressed linear
+ * format this library knows. -ENOTSUP: compressed or unknown; -EINVAL: no size; -EOVERFLOW. */
 int framebus_mode_get_layout(const struct framebus_mode *mode, struct framebus_plane ret_planes[4],
                              size_t *ret_n_planes, size_t *ret_size);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Options to a{sv} and what was granted from one. Unknown keys of what is granted are ignored, as the contract says. */
+/* Options to a{sv} and what was granted from one. Unknown keys of what is granted are ignored, as the
+ * contract says. */
 #include "libframebus/options.h"
 
 #include <stdlib.h>
@@ -75,7 +76,8 @@ int options_append(sd_bus_message *m, const Options *o) {
         if (r >= 0 && o->drop != FRAMEBUS_DROP_NEWEST)
                 r = sd_bus_message_append(m, "{sv}", FB_KEY_DROP, "s", drop_to_string(o->drop));
         if (r >= 0 && o->max_rate.num > 0)
-                r = sd_bus_message_append(m, "{sv}", FB_KEY_MAX_RATE, "(uu)", o->max_rate.num, o->max_rate.den);
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_MAX_RATE, "(uu)", o->max_rate.num,
+                                          o->max_rate.den);
         if (r >= 0 && o->no_replay)
                 r = sd_bus_message_append(m, "{sv}", FB_KEY_REPLAY, "b", 0);
         return r < 0 ? r : sd_bus_message_close_container(m);
@@ -146,8 +148,9 @@ static int read_mode(sd_bus_message *m, void *userdata) {
 }
 
 static const VardictKey granted_keys[] = {
-        { FB_KEY_DROP, "s", read_drop },     { FB_KEY_MEMORY, "s", read_memory }, { FB_KEY_ORDER, "s", read_order },
-        { FB_KEY_EPOCH, "s", read_epoch },   { FB_KEY_WINDOW, "u", read_window }, { FB_KEY_SEQ, "t", read_seq },
+        { FB_KEY_DROP, "s", read_drop },     { FB_KEY_MEMORY, "s", read_memory },
+        { FB_KEY_ORDER, "s", read_order },   { FB_KEY_EPOCH, "s", read_epoch },
+        { FB_KEY_WINDOW, "u", read_window }, { FB_KEY_SEQ, "t", read_seq },
         { FB_KEY_MODE, "a{sv}", read_mode },
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The source of a publisher: Publish on the bus or an inherited channel, what the channel says, and the states of the
- * source. The channel is the source: when it ends, so does the publisher, and nothing is tried again, as somebody else
- * may have the name by then.
+ * The source of a publisher: Publish on the bus or an inherited channel, what the channel says, and the
+ * states of the source. The channel is the source: when it ends, so does the publisher, and nothing is tried
+ * again, as somebody else may have the name by then.
  *
  * Modes is the one call that is waited for: a source whose modes the broker refuses is none.
  */
@@ -114,7 +114,8 @@ static int send_modes(framebus_publisher *pub, sd_bus_message_handler_t callback
         if (r < 0)
                 return r;
         pub->call = sd_bus_slot_unref(pub->call);
-        return sd_bus_call_async(channel_get_bus(pub->channel), &pub->call, m, callback, pub, CALL_DEADLINE_USEC);
+        return sd_bus_call_async(channel_get_bus(pub->channel), &pub->call, m, callback, pub,
+                                 CALL_DEADLINE_USEC);
 }
 
 static void on_start(framebus_publisher *pub, sd_bus_message *m) {
@@ -227,7 +228,8 @@ static int on_publish_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret
                 r = pub->path ? fd_dup_cloexec(fd) : -ENOMEM;
         }
         if (r >= 0)
-                r = channel_new_client(pub->fb->event, r, CHANNEL_PRIORITY, &channel_handler, pub, &pub->channel);
+                r = channel_new_client(pub->fb->event, r, CHANNEL_PRIORITY, &channel_handler, pub,
+                                       &pub->channel);
         if (r < 0)
                 publisher_end_errno(pub, r);
         return 0;

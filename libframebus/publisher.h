@@ -41,10 +41,10 @@ struct framebus_publisher {
         struct framebus_publisher_stats stats;
 };
 
-#define publisher_tell(pub, callback, ...)                                                                        \
-        do {                                                                                                      \
-                if (!(pub)->closed && !(pub)->ended && (pub)->events->callback)                                   \
-                        (pub)->events->callback((pub), ##__VA_ARGS__, (pub)->userdata);                           \
+#define publisher_tell(pub, callback, ...)                                                              \
+        do {                                                                                            \
+                if (!(pub)->closed && !(pub)->ended && (pub)->events->callback)                         \
+                        (pub)->events->callback((pub), ##__VA_ARGS__, (pub)->userdata);                 \
         } while (0)
 
 /* A message to the broker's end, without reply. -ENOLINK: the channel is not open. */

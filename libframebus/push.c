@@ -2,9 +2,9 @@
 /*
  * Frames of a publisher.
  *
- * At most FB_PUBLISHER_WINDOW of them are with the broker, and none is pushed while the socket still owes bytes: what
- * finds no room is dropped, and its number is skipped, so that the broker counts it as lost at the source.
- * Every frame is memory of its own: sealed memory cannot be used again.
+ * At most FB_PUBLISHER_WINDOW of them are with the broker, and none is pushed while the socket still owes
+ * bytes: what finds no room is dropped, and its number is skipped, so that the broker counts it as lost at
+ * the source. Every frame is memory of its own: sealed memory cannot be used again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,8 @@ struct framebus_buffer {
 /* Room */
 
 bool publisher_has_room(framebus_publisher *pub) {
-        return pub->n_unreleased < FB_PUBLISHER_WINDOW && pub->channel && channel_get_n_unsent(pub->channel) == 0;
+        return pub->n_unreleased < FB_PUBLISHER_WINDOW && pub->channel &&
+               channel_get_n_unsent(pub->channel) == 0;
 }
 
 void publisher_released(framebus_publisher *pub, uint64_t seq) {
@@ -112,7 +113,8 @@ static int planes_from_info(const struct framebus_push_info *info, uint64_t size
 }
 
 /* Everything but the descriptors; @size: of each memory, UINT64_MAX if not known. */
-static int frame_describe(framebus_publisher *pub, const struct framebus_push_info *info, uint64_t size, Frame *f) {
+static int frame_describe(framebus_publisher *pub, const struct framebus_push_info *info, uint64_t size,
+                          Frame *f) {
         int r;
 
         if (info && info->n_planes > 0)
@@ -300,6 +302,7 @@ FB_PUBLIC void framebus_publisher_add_lost(framebus_publisher *pub, uint64_t cou
         pub->stats.lost += count;
 }
 
-FB_PUBLIC void framebus_publisher_get_stats(framebus_publisher *pub, struct framebus_publisher_stats *ret_stats) {
+FB_PUBLIC void framebus_publisher_get_stats(framebus_publisher *pub,
+                                            struct framebus_publisher_stats *ret_stats) {
         *ret_stats = pub->stats;
 }

@@ -51,10 +51,12 @@ static void query_fail(Query *query, const struct framebus_error *error) {
 }
 
 static void query_fail_errno(Query *q, int r) {
-        struct framebus_error error = { .name = r == -EBADMSG ? "org.freedesktop.DBus.Error.InconsistentMessage" :
-                                                                SD_BUS_ERROR_FAILED,
-                                        .message = strerror(-r),
-                                        .error = -r };
+        struct framebus_error error = {
+                .name = r == -EBADMSG ? "org.freedesktop.DBus.Error.InconsistentMessage"
+                                      : SD_BUS_ERROR_FAILED,
+                .message = strerror(-r),
+                .error = -r
+        };
 
         query_fail(q, &error);
 }
@@ -164,7 +166,8 @@ static int negotiate_send(Query *q) {
         _cleanup_message_ sd_bus_message *m = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(q->fb->bus, &m, FB_BUS_NAME, FB_PATH_MANAGER, FB_IFACE_MANAGER, "Resolve");
+        r = sd_bus_message_new_method_call(q->fb->bus, &m, FB_BUS_NAME, FB_PATH_MANAGER, FB_IFACE_MANAGER,
+                                           "Resolve");
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", q->source);
         return r < 0 ? r : connection_call(q->fb, &q->call, m, on_resolved, q);
@@ -208,7 +211,8 @@ FB_PUBLIC int framebus_list(framebus *fb, framebus_list_callback callback, void 
         return query_start(q);
 }
 
-FB_PUBLIC int framebus_negotiate(framebus *fb, const char *source, const struct framebus_subscribe_options *options,
+FB_PUBLIC int framebus_negotiate(framebus *fb, const char *source,
+                                 const struct framebus_subscribe_options *options,
                                  framebus_negotiate_callback callback, void *userdata) {
         _cleanup_(query_freep) Query *q = NULL;
         int r = query_new(fb, userdata, &q);

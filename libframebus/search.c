@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Without an address: the system bus if a broker shows a source there, else the session bus, else the system bus after
- * all (its errors then say what is the matter). The question to the system bus activates the broker there and has five
- * seconds; what is asked of the connection meanwhile waits.
+ * Without an address: the system bus if a broker shows a source there, else the session bus, else the system
+ * bus after all (its errors then say what is the matter). The question to the system bus activates the broker
+ * there and has five seconds; what is asked of the connection meanwhile waits.
  */
 #include "libframebus/search.h"
 
@@ -79,7 +79,8 @@ static void search_end(framebus *fb, bool system_has_sources) {
 
         fb->candidate_call = sd_bus_slot_unref(fb->candidate_call);
         fb->candidate_deadline = sd_event_source_disable_unref(fb->candidate_deadline);
-        r = system_has_sources ? connection_adopt_bus(fb, system, "system") : search_settle_session(fb, system);
+        r = system_has_sources ? connection_adopt_bus(fb, system, "system")
+                               : search_settle_session(fb, system);
         if (r < 0)
                 fb->lost = true;
 }
@@ -102,8 +103,10 @@ static int search_ask_system(framebus *fb) {
         int r = sources_new_get_objects(fb->candidate, FB_BUS_NAME, &m);
 
         if (r >= 0)
-                r = sd_bus_call_async(fb->candidate, &fb->candidate_call, m, on_system_sources, fb, UINT64_MAX);
-        return r < 0 ? r : connection_set_timer(fb, &fb->candidate_deadline, SEARCH_DEADLINE_NS, on_deadline, fb);
+                r = sd_bus_call_async(fb->candidate, &fb->candidate_call, m, on_system_sources, fb,
+                                      UINT64_MAX);
+        return r < 0 ? r
+                     : connection_set_timer(fb, &fb->candidate_deadline, SEARCH_DEADLINE_NS, on_deadline, fb);
 }
 
 int search_start(framebus *fb, const char *address) {

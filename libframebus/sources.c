@@ -105,7 +105,8 @@ static int read_modes(sd_bus_message *m, void *userdata) {
         return 0;
 }
 
-/* An empty mode is what a source has that is not running; the codec takes it for an incomplete one, after reading it. */
+/* An empty mode is what a source has that is not running; the codec takes it for an incomplete one, after
+ * reading it. */
 static int read_mode(sd_bus_message *m, void *userdata) {
         VardictError error = {};
         Source *s = userdata;
@@ -156,7 +157,8 @@ int sources_new_get_objects(sd_bus *bus, const char *destination, sd_bus_message
                                               "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
 }
 
-int sources_read_interfaces(sd_bus_message *m, const char *path, sources_find find, void *userdata, Source **ret) {
+int sources_read_interfaces(sd_bus_message *m, const char *path, sources_find find, void *userdata,
+                            Source **ret) {
         const char *interface;
         Source *s = NULL;
         int r;

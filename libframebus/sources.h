@@ -25,8 +25,8 @@ Source *source_free(Source *s);       /* also takes it out of its list; takes NU
 /* Its strings and modes point into @s. */
 void source_get_info(const Source *s, struct framebus_source_info *ret);
 
-/* Updates @s from an a{sv} of org.framebus.Source1's properties; unknown ones are ignored. Negative errno: it is not
- * one; what was read before is in @s. */
+/* Updates @s from an a{sv} of org.framebus.Source1's properties; unknown ones are ignored. Negative errno: it
+ * is not one; what was read before is in @s. */
 int source_read_properties(Source *s, sd_bus_message *m);
 
 /* The call of GetManagedObjects, and whether its reply has a source. */
@@ -34,8 +34,8 @@ int sources_new_get_objects(sd_bus *bus, const char *destination, sd_bus_message
 bool sources_reply_has_any(sd_bus_message *m);
 
 /*
- * Reads an a{oa{sa{sv}}}: calls @find for the record of each object with org.framebus.Source1 and fills it. @find may
- * return NULL: no memory.
+ * Reads an a{oa{sa{sv}}}: calls @find for the record of each object with org.framebus.Source1 and fills it.
+ * @find may return NULL: no memory.
  */
 typedef Source *(*sources_find)(const char *path, void *userdata);
 int sources_read_objects(sd_bus_message *m, sources_find find, void *userdata);

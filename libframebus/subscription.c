@@ -2,9 +2,9 @@
 /*
  * What the broker says to a subscription, and the public functions.
  *
- * Signals become callbacks in the order in which they came. A frame is checked before anybody sees it; one that fails
- * is given back at once, so that a broken publisher costs no credit. Releases are gathered while framebus_process()
- * runs, but not beyond half of the window.
+ * Signals become callbacks in the order in which they came. A frame is checked before anybody sees it; one
+ * that fails is given back at once, so that a broken publisher costs no credit. Releases are gathered while
+ * framebus_process() runs, but not beyond half of the window.
  */
 #include "libframebus/subscription.h"
 
@@ -44,8 +44,8 @@ int subscription_new_call(framebus_subscription *sub, const char *member, sd_bus
         if (sub->state != SUBSCRIPTION_ATTACHED)
                 return -ENOTCONN;
         if (sub->channel)
-                return sd_bus_message_new_method_call(channel_get_bus(sub->channel), ret, NULL, FB_PATH_SUBSCRIPTION,
-                                                      FB_IFACE_SUBSCRIPTION, member);
+                return sd_bus_message_new_method_call(channel_get_bus(sub->channel), ret, NULL,
+                                                      FB_PATH_SUBSCRIPTION, FB_IFACE_SUBSCRIPTION, member);
         return sd_bus_message_new_method_call(sub->fb->bus, ret, sub->owner, sub->path, FB_IFACE_SUBSCRIPTION,
                                               member);
 }
@@ -228,7 +228,8 @@ void subscription_reap(framebus_subscription *sub) {
                 subscription_free(sub);
 }
 
-FB_PUBLIC int framebus_subscribe(framebus *fb, const char *source, const struct framebus_subscribe_options *options,
+FB_PUBLIC int framebus_subscribe(framebus *fb, const char *source,
+                                 const struct framebus_subscribe_options *options,
                                  const struct framebus_subscription_events *events, void *userdata,
                                  framebus_subscription **ret_sub) {
         _cleanup_(subscription_freep) framebus_subscription *sub = NULL;
@@ -274,8 +275,8 @@ FB_PUBLIC framebus_subscription *framebus_subscription_close(framebus_subscripti
         return NULL;
 }
 
-FB_PUBLIC int framebus_subscription_set_options(framebus_subscription *sub, uint32_t window, enum framebus_drop drop,
-                                                struct framebus_fraction max_rate) {
+FB_PUBLIC int framebus_subscription_set_options(framebus_subscription *sub, uint32_t window,
+                                                enum framebus_drop drop, struct framebus_fraction max_rate) {
         _cleanup_message_ sd_bus_message *m = NULL;
         int r;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A subscription, between subscription.c (what the broker says, and the public functions) and attach.c (how it comes
- * and goes). */
+/* A subscription, between subscription.c (what the broker says, and the public functions) and attach.c (how
+ * it comes and goes). */
 #pragma once
 
 #include "interfaces/wire.h"
@@ -53,10 +53,10 @@ struct framebus_subscription {
 void subscription_set_state(framebus_subscription *sub, SubscriptionState state);
 
 /* Runs @callback if there is one and the subscription is not closed. */
-#define subscription_tell(sub, callback, ...)                                                                     \
-        do {                                                                                                      \
-                if (!(sub)->closed && (sub)->events->callback)                                                    \
-                        (sub)->events->callback((sub), ##__VA_ARGS__, (sub)->userdata);                           \
+#define subscription_tell(sub, callback, ...)                                                           \
+        do {                                                                                            \
+                if (!(sub)->closed && (sub)->events->callback)                                          \
+                        (sub)->events->callback((sub), ##__VA_ARGS__, (sub)->userdata);                 \
         } while (0)
 
 /* One signal of org.framebus.Subscription1 for @sub. */

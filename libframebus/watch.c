@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Watching: matches on the bus, then Watch (which keeps the broker running), then a full look; from then on signals of
- * the broker that answered. When it goes, its sources go, and all but the matches is done again with the next one.
+ * Watching: matches on the bus, then Watch (which keeps the broker running), then a full look; from then on
+ * signals of the broker that answered. When it goes, its sources go, and all but the matches is done again
+ * with the next one.
  *
  * A signal that says less than everything (properties invalidated) has the full look repeated.
  */
@@ -73,7 +74,8 @@ static void watch_retry(Watch *w) {
         free(take_ptr(w->owner));
         watch_remove_all(w);
         if (!w->closed && !w->fb->lost)
-                (void)connection_set_timer(w->fb, &w->timer, connection_backoff_ns(w->attempt++), on_timer, w);
+                (void)connection_set_timer(w->fb, &w->timer, connection_backoff_ns(w->attempt++), on_timer,
+                                           w);
 }
 
 static void watch_fail(Watch *w, const struct framebus_error *error) {
@@ -344,7 +346,8 @@ FB_PUBLIC void framebus_unwatch(framebus *fb) {
         if (!w)
                 return;
         if (w->owner && !fb->lost &&
-            sd_bus_message_new_method_call(fb->bus, &m, w->owner, FB_PATH_MANAGER, FB_IFACE_MANAGER, "Unwatch") >= 0 &&
+            sd_bus_message_new_method_call(fb->bus, &m, w->owner, FB_PATH_MANAGER, FB_IFACE_MANAGER,
+                                           "Unwatch") >= 0 &&
             sd_bus_message_set_expect_reply(m, 0) >= 0)
                 (void)sd_bus_send(fb->bus, m, NULL);
         w->closed = true;
