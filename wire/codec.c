@@ -11,6 +11,9 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
+#define FRAME_FLAGS                                                                                            \
+        (FB_FRAME_REPLAYED | FB_FRAME_KEYFRAME | FB_FRAME_DISCONTINUITY | FB_FRAME_MEMORY_MASK)
+
 static int append_meta(sd_bus_message *m, const FrameMeta *meta) {
         int r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
 
@@ -144,9 +147,12 @@ static int meta_colorimetry(sd_bus_message *m, void *userdata) {
 }
 
 static const VardictKey meta_keys[] = {
-        { FB_META_DEVICE_SEQUENCE, "u", meta_device_sequence }, { FB_META_BUFFER, "t", meta_buffer },
-        { FB_META_MODIFIER, "t", meta_modifier },               { FB_META_CROP, "(uuuu)", meta_crop },
-        { FB_META_TRANSFORM, "u", meta_transform },             { FB_META_COLORIMETRY, "(uuuu)", meta_colorimetry },
+        { FB_META_DEVICE_SEQUENCE, "u", meta_device_sequence },
+        { FB_META_BUFFER, "t", meta_buffer },
+        { FB_META_MODIFIER, "t", meta_modifier },
+        { FB_META_CROP, "(uuuu)", meta_crop },
+        { FB_META_TRANSFORM, "u", meta_transform },
+        { FB_META_COLORIMETRY, "(uuuu)", meta_colorimetry },
 };
 
 static void message_give_back(Frame *f, void *userdata) {
@@ -171,11 +177,15 @@ int codec_read_frame(sd_bus_message *m, Frame **ret_frame, const char **ret_why)
         r = sd_bus_message_read(m, "tttuu", &f->seq, &f->order, &f->pts_ns, &f->format, &f->flags);
         if (r < 0)
                 return r;
+        if (f->flags & ~FRAME_FLAGS)
+                return *ret_why = "an unknown flag", FB_E_INVALID_FRAME;
         fb_try(read_fds(m, f, ret_why));
         fb_try(read_planes(m, f, ret_why));
-        r = vardict_read(m, meta_keys, FB_ELEMENTSOF(meta_keys), true, &f->meta, &error);
+        r = vardict_read_bounded(m, meta_keys, FB_ELEMENTSOF(meta_keys), FB_META_BYTES_MAX, &f->meta, &error);
         if (r > 0)
-                return *ret_why = "a meta key of the wrong type, out of range or given twice", FB_E_INVALID_FRAME;
+                return *ret_why = "meta: a key of the wrong type, out of range, given twice or with a descriptor,"
+                                  " or more than 1024 bytes",
+                       FB_E_INVALID_FRAME;
         if (r < 0)
                 return r;
         *ret_frame = take_ptr(f);

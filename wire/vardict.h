@@ -29,3 +29,8 @@ typedef struct VardictError {
  */
 int vardict_read(sd_bus_message *m, const VardictKey *keys, size_t n_keys, bool ignore_unknown, void *userdata,
                  VardictError *ret_error);
+
+/* The same for what comes with every frame: unknown keys are skipped, but it is FB_E_INVALID_OPTION if there
+ * is a descriptor in one, at any depth, or if the whole is larger than @size_max bytes. */
+int vardict_read_bounded(sd_bus_message *m, const VardictKey *keys, size_t n_keys, size_t size_max,
+                         void *userdata, VardictError *ret_error);

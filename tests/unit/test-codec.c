@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Round trips through a real connection, and everything that a peer may get wrong. */
+#include <drm_fourcc.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "interfaces/names.h"
+#include "tests/unit/pair.h"
+#include "wire/codec.h"
+
+FB_DEFINE_CLEANUP(Frame *, frame_unref)
+#define _cleanup_frame_ _cleanup_(frame_unrefp)
+
+static void frame_free(Frame *f, void *userdata) {
+        for (uint32_t i = 0; i < f->n_fds; i++)
+                close(f->fds[i]);
+        free(f);
+}
+
+static const FrameHome home = { frame_free };
+
+/* Two memories, three planes, every meta key. */
+static Frame *frame_full(void) {
+        static const Plane planes[] = {
+                { 0, 640, 0, 307200 }, { 1, 320, 4096, 76800 }, { 1, 320, UINT64_MAX - 5, UINT64_MAX },
+        };
+        Frame *f = frame_new(&home, NULL);
+
+        f->seq = UINT64_MAX - 1;
+        f->order = 0x0102030405060708;
+        f->pts_ns = 3;
+        f->format = UINT32_MAX;
+        f->flags = FB_FRAME_KEYFRAME | FB_MEMORY_DMABUF << FB_FRAME_MEMORY_SHIFT;
+        f->fds[f->n_fds++] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        f->fds[f->n_fds++] = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+        memcpy(f->planes, planes, sizeof planes);
+        f->n_planes = 3;
+        f->meta = (FrameMeta){ .present = FRAME_META_DEVICE_SEQUENCE | FRAME_META_BUFFER |
+                                          FRAME_META_MODIFIER | FRAME_META_CROP | FRAME_META_TRANSFORM |
+                                          FRAME_META_COLORIMETRY,
+                               .device_sequence = UINT32_MAX,
+                               .buffer = 1ull << 63,
+                               .modifier = DRM_FORMAT_MOD_INVALID,
+                               .crop = { 1, 2, 3, UINT32_MAX },
+                               .transform = 7,
+                               .colorimetry = { 4, 5, 6, 7 } };
+        return f;
+}
+
+static bool is_same_file(int a, int b) {
+        struct stat x, y;
+
+        return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_rdev == y.st_rdev && x.st_ino == y.st_ino;
+}
+
+TEST(frames_arrive_as_they_were) {
+        _cleanup_frame_ Frame *sent = frame_full(), *got = NULL;
+        _cleanup_pair_ Pair p;
+        const char *why = NULL;
+        sd_bus_message *m;
+
+        REQUIRE(pair_init(&p));
+        m = pair_message(&p);
+        CHECK(codec_append_frame(m, sent, FB_FRAME_REPLAYED) >= 0);
+        m = pair_send(&p, m);
+        REQUIRE(m);
+        CHECK_STR(sd_bus_message_get_signature(m, 1), FB_SIGNATURE_FRAME);
+        REQUIRE_INT(codec_read_frame(m, &got, &why), 0);
+
+        CHECK_INT(got->n_refs, 1);
+        CHECK(got->seq == sent->seq && got->order == sent->order && got->pts_ns == sent->pts_ns);
+        CHECK_INT(got->format, sent->format);
+        CHECK_INT(got->flags, sent->flags | FB_FRAME_REPLAYED);
+        CHECK_INT(got->n_planes, 3);
+        CHECK(memcmp(got->planes, sent->planes, sizeof got->planes) == 0);
+        CHECK(memcmp(&got->meta, &sent->meta, sizeof got->meta) == 0);
+        REQUIRE_INT(got->n_fds, 2);
+        CHECK(is_same_file(got->fds[0], sent->fds[0]));
+        CHECK(is_same_file(got->fds[1], sent->fds[1]));
+        CHECK(fcntl(got->fds[0], F_GETFD) & FD_CLOEXEC);
+}
+
+/* The message owns the descriptors; a frame keeps it alive, and nothing else does. */
+TEST(frames_keep_their_message) {
+        _cleanup_frame_ Frame *sent = frame_full(), *got = NULL;
+        _cleanup_pair_ Pair p;
+        const char *why = NULL;
+        sd_bus_message *m;
+        int fd;
+
+        REQUIRE(pair_init(&p));
+        m = pair_message(&p);
+        CHECK(codec_append_frame(m, sent, 0) >= 0);
+        m = pair_send(&p, m);
+        REQUIRE(m);
+        REQUIRE_INT(codec_read_frame(m, &got, &why), 0);
+        p.received = sd_bus_message_unref(p.received);
+        fd = got->fds[0];
+        CHECK(fcntl(fd, F_GETFD) >= 0);
+        got = frame_unref(got);
+        (void)sd_bus_process(p.server, NULL);
+        CHECK(fcntl(fd, F_GETFD) < 0);
+}
+
+TEST(frames_without_meta) {
+        _cleanup_frame_ Frame *sent = frame_full(), *got = NULL;
+        _cleanup_pair_ Pair p;
+        const char *why = NULL;
+        sd_bus_message *m;
+
+        REQUIRE(pair_init(&p));
+        sent->meta.present = 0;
+        m = pair_message(&p);
+        CHECK(codec_append_frame(m, sent, 0) >= 0);
+        m = pair_send(&p, m);
+        REQUIRE(m);
+        REQUIRE_INT(codec_read_frame(m, &got, &why), 0);
+        CHECK_INT(got->meta.present, 0);
+}
+
+/* What a row of malformed() changes in an otherwise good frame. */
+typedef struct Malformed {
+        const char *name;
+        unsigned n_fds, n_planes;
+        uint32_t plane_memory, flags;
+        int (*meta)(sd_bus_message *m); /* appends dict entries */
+        int expected;                   /* 0, or FB_E_* */
+} Malformed;
+
+static int meta_unknown(sd_bus_message *m) {
+        return sd_bus_message_append(m, "{sv}{sv}{sv}", "org.example.note", "s", "hello", "org.example.list",
+                                     "a(sv)", 2, "a", "v", "ad", 1, 0.5, "b", "b", 1, "crop", "(uuuu)", 1u,
+                                     2u, 3u, 4u);
+}
+
+static int meta_unknown_twice(sd_bus_message *m) {
+        return sd_bus_message_append(m, "{sv}{sv}", "note", "s", "hello", "note", "s", "again");
+}
+
+static int meta_twice(sd_bus_message *m) {
+        return sd_bus_message_append(m, "{sv}{sv}", FB_META_BUFFER, "t", UINT64_C(1), FB_META_BUFFER, "t",
+                                     UINT64_C(2));
+}
+
+static int meta_wrong_type(sd_bus_message *m) {
+        return sd_bus_message_append(m, "{sv}", FB_META_BUFFER, "u", 1u);
+}
+
+static int meta_longer_struct(sd_bus_message *m) {
+        return sd_bus_message_append(m, "{sv}", FB_META_CROP, "(uuuuu)", 1u, 2u, 3u, 4u, 5u);
+}
+
+static int meta_no_such_transform(sd_bus_message *m) {
+        return sd_bus_message_append(m, "{sv}", FB_META_TRANSFORM, "u", 8u);
+}
+
+static int meta_fd(sd_bus_message *m) {
+        return sd_bus_message_append(m, "{sv}", "org.example.fence", "h", STDOUT_FILENO);
+}
+
+static int meta_nested_fd(sd_bus_message *m) {
+        return sd_bus_message_append(m, "{sv}", "org.example.fences", "(sv)", "x", "ah", 1, STDOUT_FILENO);
+}
+
+static int meta_large(sd_bus_message *m) {
+        char text[FB_META_BYTES_MAX + 1];
+
+        memset(text, 'x', sizeof text - 1);
+        text[sizeof text - 1] = 0;
+        return sd_bus_message_append(m, "{sv}", "note", "s", text);
+}
+
+static int meta_as_large_as_may_be(sd_bus_message *m) {
+        char text[900];
+
+        memset(text, 'x', sizeof text - 1);
+        text[sizeof text - 1] = 0;
+        return sd_bus_message_append(m, "{sv}", "note", "s", text);
+}
+
+static int meta_many(sd_bus_message *m) {
+        int r = 0;
+
+        for (int i = 0; i < 100 && r >= 0; i++)
+                r = sd_bus_message_append(m, "{sv}", "note", "u", 1u);
+        return r;
+}
+
+static sd_bus_message *malformed_message(Pair *p, const Malformed *row) {
+        sd_bus_message *m = pair_message(p);
+
+        sd_bus_message_append(m, "tttuu", UINT64_C(1), UINT64_C(0), UINT64_C(0), 1u, row->flags);
+        sd_bus_message_open_container(m, 'a', "h");
+        for (unsigned i = 0; i < row->n_fds; i++)
+                sd_bus_message_append(m, "h", STDOUT_FILENO);
+        sd_bus_message_close_container(m);
+        sd_bus_message_open_container(m, 'a', "(uttu)");
+        for (unsigned i = 0; i < row->n_planes; i++)
+                sd_bus_message_append(m, "(uttu)", row->plane_memory, UINT64_C(0), UINT64_C(1), 1u);
+        sd_bus_message_close_container(m);
+        sd_bus_message_open_container(m, 'a', "{sv}");
+        if (row->meta)
+                CHECK(row->meta(m) >= 0);
+        sd_bus_message_close_container(m);
+        return m;
+}
+
+TEST(frames_that_are_refused) {
+        static const Malformed rows[] = {
+                { "good", 1, 1, 0, 0, NULL, 0 },
+                { "four of each", 4, 4, 3, 0, NULL, 0 },
+                { "no memory", 0, 1, 0, 0, NULL, FB_E_INVALID_FRAME },
+                { "no memory and no plane", 0, 0, 0, 0, NULL, FB_E_INVALID_FRAME },
+                { "five memories", 5, 1, 0, 0, NULL, FB_E_INVALID_FRAME },
+                { "no plane", 1, 0, 0, 0, NULL, FB_E_INVALID_FRAME },
+                { "five planes", 1, 5, 0, 0, NULL, FB_E_INVALID_FRAME },
+                { "10 000 planes", 1, 10000, 0, 0, NULL, FB_E_INVALID_FRAME },
+                { "a plane without a memory", 1, 1, 1, 0, NULL, FB_E_INVALID_FRAME },
+                { "a plane in memory 2^32-1", 1, 1, UINT32_MAX, 0, NULL, FB_E_INVALID_FRAME },
+                { "all flags that there are", 1, 1, 0, 0x207, NULL, 0 },
+                { "an unknown flag", 1, 1, 0, 0x8, NULL, FB_E_INVALID_FRAME },
+                { "the highest flag", 1, 1, 0, 0x80000000, NULL, FB_E_INVALID_FRAME },
+                { "unknown keys", 1, 1, 0, 0, meta_unknown, 0 },
+                { "an unknown key twice", 1, 1, 0, 0, meta_unknown_twice, 0 },
+                { "a key twice", 1, 1, 0, 0, meta_twice, FB_E_INVALID_FRAME },
+                { "a key of the wrong type", 1, 1, 0, 0, meta_wrong_type, FB_E_INVALID_FRAME },
+                { "a struct that goes on", 1, 1, 0, 0, meta_longer_struct, FB_E_INVALID_FRAME },
+                { "a value out of range", 1, 1, 0, 0, meta_no_such_transform, FB_E_INVALID_FRAME },
+                { "a descriptor in meta", 1, 1, 0, 0, meta_fd, FB_E_INVALID_FRAME },
+                { "a descriptor deep in meta", 1, 1, 0, 0, meta_nested_fd, FB_E_INVALID_FRAME },
+                { "meta as large as it may be", 1, 1, 0, 0, meta_as_large_as_may_be, 0 },
+                { "too large a meta", 1, 1, 0, 0, meta_large, FB_E_INVALID_FRAME },
+                { "too many entries", 1, 1, 0, 0, meta_many, FB_E_INVALID_FRAME },
+        };
+        _cleanup_pair_ Pair p;
+
+        REQUIRE(pair_init(&p));
+        for (size_t i = 0; i < FB_ELEMENTSOF(rows); i++) {
+                _cleanup_frame_ Frame *got = NULL;
+                const char *why = NULL;
+                sd_bus_message *m;
+
+                ROW("%s", rows[i].name);
+                m = pair_send(&p, malformed_message(&p, &rows[i]));
+                REQUIRE(m);
+                CHECK_INT(codec_read_frame(m, &got, &why), rows[i].expected);
+                CHECK(!got == (rows[i].expected != 0));
+                CHECK(rows[i].expected == 0 || why);
+        }
+}
+
+/* Matches on the interface and member alone would let these in. */
+TEST(other_signatures_are_errors) {
+        _cleanup_pair_ Pair p;
+
+        REQUIRE(pair_init(&p));
+        for (int i = 0; i < 4; i++) {
+                _cleanup_frame_ Frame *got = NULL;
+                sd_bus_message *m = pair_message(&p);
+                const char *why = NULL;
+
+                ROW("%d", i);
+                if (i == 1)
+                        sd_bus_message_append(m, "s", "hello");
+                else if (i == 2)
+                        sd_bus_message_append(m, "tttuu", UINT64_C(1), UINT64_C(1), UINT64_C(1), 1u, 1u);
+                else if (i == 3)
+                        sd_bus_message_append(m, "tttuuaya(uttu)a{sv}", UINT64_C(1), UINT64_C(1), UINT64_C(1),
+                                              1u, 0u, 1, 1, 1, 0u, UINT64_C(0), UINT64_C(1), 1u, 0);
+                m = pair_send(&p, m);
+                REQUIRE(m);
+                CHECK(codec_read_frame(m, &got, &why) < 0);
+                CHECK(!got);
+        }
+}
+
+static bool mode_round_trip(Pair *p, const Mode *mode, bool wish, Mode *ret, int *ret_r) {
+        sd_bus_message *m = pair_message(p);
+        VardictError error = { 0 };
+
+        if (codec_append_mode(m, mode) < 0 || !(m = pair_send(p, m)))
+                return false;
+        *ret_r = codec_read_mode(m, wish, ret, &error);
+        return true;
+}
+
+#define VGA DRM_FORMAT_NV12, .width = 640, .height = 480
+
+TEST(modes_arrive_as_they_were) {
+        static const struct {
+                const char *name;
+                Mode mode;
+                bool wish;
+                int expected;
+        } rows[] = {
+                { "fixed", { VGA, .rate = { 30000, 1001 } }, false, 0 },
+                { "rate not known", { VGA, .rate = { 0, 1 } }, false, 0 },
+                { "tiled", { VGA, .modifier = 5 }, false, 0 },
+                { "ranges",
+                  { DRM_FORMAT_NV12,
+                    .width = 640,
+                    .width_range = { 32, 1920, 2 },
+                    .height_range = { 32, 1080, 2 },
+                    .rate = { 30, 1 },
+                    .rate_min = { 1, 2 },
+                    .rate_max = { 120, 1 } },
+                  false, 0 },
+                { "a wish for anything", { .any_modifier = true }, true, 0 },
+                { "a wish for linear", { DRM_FORMAT_NV12 }, true, 0 },
+                { "a wish for a width", { .any_modifier = true, .width = 640 }, true, 0 },
+                { "an offer of anything", { 0 }, false, FB_E_INVALID_OPTION },
+                { "an offer without height", { DRM_FORMAT_NV12, .width = 8 }, false, FB_E_INVALID_OPTION },
+                { "too wide", { DRM_FORMAT_NV12, .width = 65536, .height = 1 }, false, FB_E_INVALID_OPTION },
+                { "a range upside down", { DRM_FORMAT_NV12, .width_range = { 9, 8, 1 }, .height = 1 }, true,
+                  FB_E_INVALID_OPTION },
+        };
+        _cleanup_pair_ Pair p;
+
+        REQUIRE(pair_init(&p));
+        for (size_t i = 0; i < FB_ELEMENTSOF(rows); i++) {
+                char a[MODE_STRING_MAX], b[MODE_STRING_MAX];
+                Mode got = { 0 };
+                int r = -1;
+
+                ROW("%s", rows[i].name);
+                REQUIRE(mode_round_trip(&p, &rows[i].mode, rows[i].wish, &got, &r));
+                CHECK_INT(r, rows[i].expected);
+                if (r != 0)
+                        continue;
+                CHECK_STR(mode_to_string(&got, a), mode_to_string(&rows[i].mode, b));
+                CHECK(mode_equal(&got, &rows[i].mode));
+        }
+}
+
+/* a{sv} by hand: what codec_append_mode() would never write. */
+TEST(wishes_are_read_strictly_and_offers_leniently) {
+        static const struct {
+                const char *name, *key, *type;
+                uint32_t value;
+                int wish, offer;
+                const char *error_key;
+        } rows[] = {
+                { "unknown key", "size", "u", 5, FB_E_UNKNOWN_OPTION, 0, "size" },
+                { "wrong type", "rate", "u", 5, FB_E_INVALID_OPTION, FB_E_INVALID_OPTION, "rate" },
+                { "a key twice", "width", "u", 5, FB_E_INVALID_OPTION, FB_E_INVALID_OPTION, "width" },
+        };
+        _cleanup_pair_ Pair p;
+
+        REQUIRE(pair_init(&p));
+        for (size_t i = 0; i < FB_ELEMENTSOF(rows) * 2; i++) {
+                bool wish = i % 2;
+                VardictError error = { 0 };
+                sd_bus_message *m = pair_message(&p);
+                Mode mode;
+
+                ROW("%s, %s", rows[i / 2].name, wish ? "wish" : "offer");
+                sd_bus_message_append(m, "a{sv}", 4, "fourcc", "u", DRM_FORMAT_NV12, "width", "u", 8u,
+                                      "height", "u", 8u, rows[i / 2].key, rows[i / 2].type,
+                                      rows[i / 2].value);
+                m = pair_send(&p, m);
+                REQUIRE(m);
+                CHECK_INT(codec_read_mode(m, wish, &mode, &error),
+                          wish ? rows[i / 2].wish : rows[i / 2].offer);
+                if (wish)
+                        CHECK_STR(error.key, rows[i / 2].error_key);
+        }
+}
+
+TEST(rates_and_ranges_without_sense) {
+        static const struct {
+                const char *name, *key, *type;
+                uint32_t v[4];
+        } rows[] = {
+                { "rate x/0", FB_KEY_RATE, "(uu)", { 30, 0 } },
+                { "least over most", FB_KEY_RATE_RANGE, "(uuuu)", { 60, 1, 30, 1 } },
+                { "rates over 0", FB_KEY_RATE_RANGE, "(uuuu)", { 60, 1, 30, 0 } },
+                { "no rates", FB_KEY_RATE_RANGE, "(uuuu)", { 0, 1, 0, 1 } },
+                { "no step", FB_KEY_WIDTH_RANGE, "(uuu)", { 1, 9, 0 } },
+                { "no widths", FB_KEY_WIDTH_RANGE, "(uuu)", { 0, 0, 1 } },
+                { "heights from 0", FB_KEY_HEIGHT_RANGE, "(uuu)", { 0, 9, 1 } },
+                { "heights beyond", FB_KEY_HEIGHT_RANGE, "(uuu)", { 1, UINT32_MAX, 1 } },
+        };
+        _cleanup_pair_ Pair p;
+
+        REQUIRE(pair_init(&p));
+        for (size_t i = 0; i < FB_ELEMENTSOF(rows); i++) {
+                sd_bus_message *m = pair_message(&p);
+                VardictError error = { 0 };
+                Mode mode;
+
+                ROW("%s", rows[i].name);
+                sd_bus_message_append(m, "a{sv}", 1, rows[i].key, rows[i].type, rows[i].v[0], rows[i].v[1],
+                                      rows[i].v[2], rows[i].v[3]);
+                m = pair_send(&p, m);
+                REQUIRE(m);
+                CHECK_INT(codec_read_mode(m, true, &mode, &error), FB_E_INVALID_OPTION);
+                CHECK(error.key);
+        }
+}
+
+static int modes_round_trip(Pair *p, size_t n, Mode **ret_modes, size_t *ret_n, VardictError *ret_error) {
+        sd_bus_message *m = pair_message(p);
+        Mode *modes = calloc(n + 1, sizeof *modes);
+        int r;
+
+        for (size_t i = 0; i < n; i++)
+                modes[i] = (Mode){ DRM_FORMAT_NV12, .width = (uint32_t)i + 1, .height = 1, .rate = { 1, 1 } };
+        r = codec_append_modes(m, (ModeList){ modes, n });
+        free(modes);
+        m = pair_send(p, m);
+        if (r < 0 || !m)
+                return -EIO;
+        return codec_read_modes(m, false, ret_modes, ret_n, ret_error);
+}
+
+TEST(lists_of_modes) {
+        static const size_t numbers[] = { 0, 1, 8, 9, FB_MODES_MAX };
+        _cleanup_pair_ Pair p;
+
+        REQUIRE(pair_init(&p));
+        for (size_t i = 0; i < FB_ELEMENTSOF(numbers); i++) {
+                _cleanup_free_ Mode *modes = NULL;
+                VardictError error = { 0 };
+                size_t n = 999;
+
+                ROW("%zu modes", numbers[i]);
+                REQUIRE_INT(modes_round_trip(&p, numbers[i], &modes, &n, &error), 0);
+                CHECK_INT(n, numbers[i]);
+                for (size_t k = 0; k < n; k++)
+                        CHECK_INT(modes[k].width, k + 1);
+        }
+}
+
+TEST(too_many_modes) {
+        _cleanup_free_ Mode *modes = NULL;
+        VardictError error = { 0 };
+        _cleanup_pair_ Pair p;
+        size_t n = 999;
+
+        REQUIRE(pair_init(&p));
+        CHECK_INT(modes_round_trip(&p, FB_MODES_MAX + 1, &modes, &n, &error), FB_E_INVALID_OPTION);
+        CHECK_STR(error.key, FB_KEY_MODES);
+        CHECK(!modes);
+        CHECK_INT(n, 999);
+}
+
+TEST(formats_arrive_as_they_were) {
+        Mode mode = { DRM_FORMAT_NV12, .width = 640, .height = 480, .rate = { 25, 1 } }, got = { 0 };
+        _cleanup_pair_ Pair p;
+        uint64_t order = 0;
+        uint32_t format = 0;
+        sd_bus_message *m;
+
+        REQUIRE(pair_init(&p));
+        m = pair_message(&p);
+        CHECK(codec_append_format(m, UINT64_MAX, 77, &mode) >= 0);
+        m = pair_send(&p, m);
+        REQUIRE(m);
+        CHECK_STR(sd_bus_message_get_signature(m, 1), FB_SIGNATURE_FORMAT);
+        CHECK_INT(codec_read_format(m, &order, &format, &got), 0);
+        CHECK(order == UINT64_MAX);
+        CHECK_INT(format, 77);
+        CHECK(mode_equal(&mode, &got));
+}
+
+TEST(a_format_is_complete) {
+        Mode mode = { VGA, .width_range = { 8, 640, 8 } }, got = { 0 };
+        _cleanup_pair_ Pair p;
+        uint64_t order = 5;
+        uint32_t format = 6;
+        sd_bus_message *m;
+
+        REQUIRE(pair_init(&p));
+        m = pair_message(&p);
+        CHECK(codec_append_format(m, 1, 2, &mode) >= 0);
+        m = pair_send(&p, m);
+        REQUIRE(m);
+        CHECK_INT(codec_read_format(m, &order, &format, &got), FB_E_INVALID_OPTION);
+        CHECK_INT(order, 5);
+        CHECK_INT(format, 6);
+        CHECK_INT(got.fourcc, 0);
+}
+
+TEST(lists_of_numbers) {
+        static const uint64_t numbers[] = { 1, UINT64_MAX, 3 };
+        const uint64_t *seqs = NULL;
+        _cleanup_pair_ Pair p;
+        size_t n = 0;
+        sd_bus_message *m;
+
+        REQUIRE(pair_init(&p));
+        m = pair_message(&p);
+        CHECK(sd_bus_message_append_array(m, 't', numbers, sizeof numbers) >= 0);
+        m = pair_send(&p, m);
+        REQUIRE(m);
+        CHECK_INT(codec_read_seqs(m, &seqs, &n), 0);
+        REQUIRE_INT(n, 3);
+        CHECK(memcmp(seqs, numbers, sizeof numbers) == 0);
+
+        m = pair_message(&p);
+        CHECK(sd_bus_message_append_array(m, 't', NULL, 0) >= 0);
+        m = pair_send(&p, m);
+        REQUIRE(m);
+        CHECK_INT(codec_read_seqs(m, &seqs, &n), 0);
+        CHECK_INT(n, 0);
+
+        m = pair_message(&p);
+        CHECK(sd_bus_message_append(m, "au", 1, 7u) >= 0);
+        m = pair_send(&p, m);
+        REQUIRE(m);
+        CHECK(codec_read_seqs(m, &seqs, &n) < 0);
+}
+
+TEST_MAIN
