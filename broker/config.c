@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Collects the file names of all folders first, each with the folder that wins, then reads the files in the order of
- * their names: so the result does not depend on the order in which a folder lists them, and of two files with one Name=
- * it is always the same that is refused.
+ * Collects the file names of all folders first, each with the folder that wins, then reads the files in the
+ * order of their names: so the result does not depend on the order in which a folder lists them, and of two
+ * files with one Name= it is always the same that is refused.
  */
 #include "broker/config.h"
 
@@ -74,8 +74,8 @@ static int loader_complain(Loader *l, const char *path, unsigned line, const cha
 
         if (line > 0)
                 snprintf(at, sizeof at, ":%u", line);
-        if (asprintf(&all, "%s%s%s%s%s%s%s", l->errors ?: "", l->errors ? "\n" : "", path, at, line > 0 || *why ? ": " : "",
-                     why, detail) < 0)
+        if (asprintf(&all, "%s%s%s%s%s%s%s", l->errors ?: "", l->errors ? "\n" : "", path, at,
+                     line > 0 || *why ? ": " : "", why, detail) < 0)
                 return -ENOMEM;
         free(l->errors);
         l->errors = all;
@@ -152,7 +152,7 @@ static int on_entry(const char *section, const char *key, const char *value, uns
                 if (e->source.name)
                         return *ret_why = twice, FB_E_INVALID_OPTION;
                 if (!config_name_is_valid(value))
-                        return *ret_why = "a name is 1 to 64 of A-Z a-z 0-9 . _ : - and does not begin with a dot",
+                        return *ret_why = "a name is 1 to 64 of A-Z a-z 0-9 . _ : -, without a leading dot",
                                FB_E_INVALID_OPTION;
                 e->name_line = line;
                 return entry_set_string(&e->source.name, value);
@@ -165,7 +165,8 @@ static int on_entry(const char *section, const char *key, const char *value, uns
                 return entry_set_string(&e->source.description, value);
         }
         if (strcmp(key, "Exec") == 0)
-                return e->source.argv ? (*ret_why = twice, FB_E_INVALID_OPTION) : entry_set_exec(e, value, ret_why);
+                return e->source.argv ? (*ret_why = twice, FB_E_INVALID_OPTION)
+                                      : entry_set_exec(e, value, ret_why);
         return FB_E_UNKNOWN_OPTION;
 }
 
@@ -188,10 +189,12 @@ static int loader_complete(Loader *l, Entry *e, const char *file_name) {
                 if (!s->name)
                         return -ENOMEM;
                 if (!config_name_is_valid(s->name))
-                        return loader_complain(l, s->path, 0, "the file's name cannot name a source; say Name=", "") ?: 1;
+                        return loader_complain(l, s->path, 0, "a file of this name needs Name=", "") ?: 1;
         }
         other = loader_find_name(l, s->name);
-        return other ? loader_complain(l, s->path, e->name_line, "the name is taken by ", other->path) ?: 1 : 0;
+        if (!other)
+                return 0;
+        return loader_complain(l, s->path, e->name_line, "the name is taken by ", other->path) ?: 1;
 }
 
 static int loader_take(Loader *l, ConfigSource *s) {

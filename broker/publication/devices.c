@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A list of the names videoN that were told, kept in step with the folder by inotify. Events name what happened; after an
- * overflow of their queue the folder is read again and compared with the list. The first reading is the same, deferred:
- * whatever changes between the watch and the reading is told by an event as well, and told twice does no harm.
+ * A list of the names videoN that were told, kept in step with the folder by inotify. Events name what
+ * happened; after an overflow of their queue the folder is read again and compared with the list. The first
+ * reading is the same, deferred: whatever changes between the watch and the reading is told by an event as
+ * well, and told twice does no harm.
  *
  * A handler may free the object in any call: `alive` points to the stack of whoever is calling it.
- * It does not tell capture nodes from others (metadata nodes, say): only an open node says that, and opening is the
- * capture program's part.
+ * It does not tell capture nodes from others (metadata nodes, say): only an open node says that, and opening
+ * is the capture program's part.
  */
 #include "broker/publication/devices.h"
 
@@ -114,44 +115,52 @@ static bool devices_remove(Devices *d, Node *n) {
         return alive;
 }
 
-/* The next node, from @number on, that was (or was not) seen. By number, since a handler may change nothing but all. */
-static Node *devices_next(Devices *d, unsigned number, bool seen) {
+/* The next node from *@number on that was, or was not, seen. By number, since a handler ran after the one
+ * before. */
+static Node *devices_next(Devices *d, unsigned *number, bool seen) {
         Node *n;
 
         list_for_each(n, &d->nodes, link)
-                if (n->number >= number && n->seen == seen)
+                if (n->number >= *number && n->seen == seen) {
+                        *number = n->number + 1;
                         return n;
+                }
         return NULL;
 }
 
-static void devices_read_folder(Devices *d) {
+/* False: it could not be read, for want of a file descriptor, say: then nothing is known to be gone. */
+static bool devices_read_folder(Devices *d) {
         DIR *dir = opendir(d->folder);
         struct dirent *e;
         unsigned number;
         Node *n;
 
-        while (dir && (e = readdir(dir))) {
+        if (!dir)
+                return errno == ENOENT;
+        list_for_each(n, &d->nodes, link)
+                n->seen = false;
+        while ((e = readdir(dir))) {
                 n = name_parse(e->d_name, &number) ? devices_add(d, number) : NULL;
                 if (n)
                         n->seen = true;
         }
-        if (dir)
-                closedir(dir);
+        closedir(dir);
+        return true;
 }
 
 static int on_scan(sd_event_source *s, void *userdata) {
         Devices *d = userdata;
+        unsigned number = 0;
+        bool alive = true;
         Node *n;
 
-        list_for_each(n, &d->nodes, link)
-                n->seen = false;
-        devices_read_folder(d);
-        for (unsigned number = 0; (n = devices_next(d, number, false)); number++)
-                if (number = n->number, !devices_remove(d, n))
-                        return 0;
-        for (unsigned number = 0; (n = devices_next(d, number, true)); number++)
-                if (number = n->number, !devices_tell_appeared(d, number))
-                        return 0;
+        if (!devices_read_folder(d))
+                return 0;
+        while (alive && (n = devices_next(d, &number, false)))
+                alive = devices_remove(d, n);
+        number = 0;
+        while (alive && (n = devices_next(d, &number, true)))
+                alive = devices_tell_appeared(d, n->number);
         return 0;
 }
 
@@ -175,7 +184,8 @@ static int on_inotify(sd_event_source *s, const struct inotify_event *e, void *u
         return 0;
 }
 
-int devices_new(sd_event *event, const char *folder, const DevicesHandler *handler, void *userdata, Devices **ret) {
+int devices_new(sd_event *event, const char *folder, const DevicesHandler *handler, void *userdata,
+                Devices **ret) {
         _cleanup_(devices_freep) Devices *d = malloc(sizeof *d);
         int r;
 

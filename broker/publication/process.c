@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A Process belongs to its child event source, which is floating, i.e. belongs to the event loop: so it can outlive who
- * started it, and goes with the loop at the latest. Its pid is ours until sd-event reaps it, right after on_exited();
- * therefore a signal never reaches a stranger.
+ * A Process belongs to its child event source, which is floating, i.e. belongs to the event loop: so it can
+ * outlive who started it, and goes with the loop at the latest. Its pid is ours until sd-event reaps it,
+ * right after on_exited(); therefore a signal never reaches a stranger.
  *
- * posix_spawn() is vfork-like: a large broker is not copied, and a program that cannot be executed is an error here
- * rather than an exit status. Nothing here waits for a process: that a program hangs must never be the broker's trouble.
+ * posix_spawn() is vfork-like: a large broker is not copied, and a program that cannot be executed is an
+ * error here rather than an exit status. Nothing here waits for a process: that a program hangs must never be
+ * the broker's trouble.
  */
 #include "broker/publication/process.h"
 
@@ -36,8 +37,8 @@ struct Process {
         bool terminated;        /* SIGTERM was sent */
 };
 
-/* The destructor of the child source. A timer that is still there means that the loop itself goes, and its own reference
- * to the timer with it. */
+/* The destructor of the child source. A timer that is still there means that the loop itself goes, and its
+ * own reference to the timer with it. */
 static void process_free(void *userdata) {
         Process *p = userdata;
 
@@ -71,10 +72,12 @@ static int on_exited(sd_event_source *s, const siginfo_t *si, void *userdata) {
         char how[64];
 
         exit_describe(si, how, sizeof how);
+        (void)kill(-p->pid, SIGTERM);
         if (p->exited)
                 p->exited(p, how, p->userdata);
         process_drop_timer(p);
-        (void)sd_event_source_set_floating(s, false); /* the last reference: sd-event frees it when we are back */
+        (void)sd_event_source_set_floating(
+                        s, false); /* the last reference: sd-event frees it when we are back */
         return 0;
 }
 
@@ -92,7 +95,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static bool variable_is_ours(const char *v) {
-        static const char *const prefixes[] = { "NOTIFY_SOCKET=", "LISTEN_", "WATCHDOG_", "DBUS_STARTER_" };
+        static const char *const prefixes[] = {"NOTIFY_SOCKET=", "LISTEN_", "WATCHDOG_", "DBUS_STARTER_"};
 
         for (size_t i = 0; i < FB_ELEMENTSOF(prefixes); i++)
                 if (strncmp(v, prefixes[i], strlen(prefixes[i])) == 0)
@@ -123,11 +126,13 @@ static int spawn_prepare(posix_spawn_file_actions_t *fa, posix_spawnattr_t *attr
 
         sigemptyset(&none);
         sigfillset(&all);
-        (void)posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+        (void)posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                             POSIX_SPAWN_SETPGROUP);
         (void)posix_spawnattr_setsigmask(attr, &none);
         (void)posix_spawnattr_setsigdefault(attr, &all);
         (void)posix_spawnattr_setpgroup(attr, 0);
-        r = posix_spawn_file_actions_adddup2(fa, fd, PROCESS_CHANNEL_FD); /* takes close-on-exec off, also if equal */
+        r = posix_spawn_file_actions_adddup2(fa, fd,
+                                             PROCESS_CHANNEL_FD); /* takes close-on-exec off, also if equal */
         if (r == 0)
                 r = posix_spawn_file_actions_addopen(fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
         if (r == 0)
@@ -201,7 +206,8 @@ int process_spawn(sd_event *event, const char *const *argv, int fd_borrow, proce
 void process_end(Process *p) {
         if (p->timer)
                 return;
-        if (sd_event_add_time_relative(p->event, &p->timer, CLOCK_MONOTONIC, PROCESS_GRACE_USEC, 0, on_timer, p) < 0 ||
+        if (sd_event_add_time_relative(p->event, &p->timer, CLOCK_MONOTONIC, PROCESS_GRACE_USEC, 0, on_timer,
+                                       p) < 0 ||
             sd_event_source_set_floating(p->timer, true) < 0)
                 (void)kill(-p->pid, SIGKILL); /* no memory for patience */
 }

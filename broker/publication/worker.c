@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A state machine with one timer, which is due when the present state has lasted long enough: in IDLE when the next start
- * is, in CLOSING when nothing more is waited for. Invariants:
+ * A state machine with one timer, which is due when the present state has lasted long enough: in IDLE when
+ * the next start is, in CLOSING when nothing more is waited for. Invariants:
  * - handlers are called from a callback of the event loop, as the last thing that it does with the worker;
- * - `process` is a session's program that is not reaped yet; a system's program is only ever seen through its channel;
+ * - `process` is a session's program that is not reaped yet; a system's program is only ever seen through its
+ *   channel;
  * - at most one program runs: while the last one is ending (STOPPING), the next one is not started.
  *
  * It does not read the channel, and does not know what the program is for.
@@ -113,7 +114,8 @@ static void worker_report_end(Worker *w) {
         int r;
 
         if (!w->argv)
-                r = asprintf(&reason, "the capture program hung up; why is in the journal of framebus-capture@*.service");
+                r = asprintf(&reason, "the capture program hung up; why is in the journal of "
+                                      "framebus-capture@*.service");
         else if (w->how[0])
                 r = asprintf(&reason, "%s %s", w->name, w->how);
         else
@@ -150,7 +152,8 @@ static int worker_spawn(Worker *w, int *ret_fd) {
         return 0;
 }
 
-/* An AF_UNIX stream is connected at once, or the listener's backlog is full (EAGAIN); its empty buffer takes the line. */
+/* An AF_UNIX stream is connected at once, or the listener's backlog is full (EAGAIN); its empty buffer takes
+ * the line. */
 static int worker_connect(Worker *w, int *ret_fd) {
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         ssize_t n;
@@ -168,7 +171,8 @@ static int worker_connect(Worker *w, int *ret_fd) {
 
 static void worker_report_start_failure(Worker *w, int error) {
         _cleanup_free_ char *reason = NULL;
-        const char *why = w->argv || error != EAGAIN ? strerror(error) : "too many captures are being started";
+        const char *why =
+                        w->argv || error != EAGAIN ? strerror(error) : "too many captures are being started";
 
         if (asprintf(&reason, "%s %s: %s", w->argv ? "cannot run" : "the capture socket",
                      w->argv ? w->name : w->address.sun_path, why) < 0)
@@ -177,7 +181,7 @@ static void worker_report_start_failure(Worker *w, int error) {
 }
 
 static void worker_attempt(Worker *w) {
-        int fd, r;
+        int fd = -1, r;
 
         r = w->argv ? worker_spawn(w, &fd) : worker_connect(w, &fd);
         if (r < 0)
@@ -203,7 +207,8 @@ static char *program_path(const char *program) {
 
         if (strchr(program, '/'))
                 return strdup(program);
-        return asprintf(&path, "%s/%s", folder && *folder ? folder : FB_LIBEXECDIR, program) < 0 ? NULL : path;
+        return asprintf(&path, "%s/%s", folder && *folder ? folder : FB_LIBEXECDIR, program) < 0 ? NULL
+                                                                                                 : path;
 }
 
 static int worker_copy_argv(Worker *w, const char *const *argv) {
@@ -238,7 +243,8 @@ static int worker_copy_socket(Worker *w, const WorkerSpec *spec) {
         return w->request ? 0 : -ENOMEM;
 }
 
-int worker_new(sd_event *event, const WorkerSpec *spec, const WorkerHandler *handler, void *userdata, Worker **ret) {
+int worker_new(sd_event *event, const WorkerSpec *spec, const WorkerHandler *handler, void *userdata,
+               Worker **ret) {
         _cleanup_(worker_freep) Worker *w = NULL;
         int r;
 
