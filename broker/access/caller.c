@@ -38,7 +38,7 @@ static void caller_free(Caller *c) {
         free(c);
 }
 
-static Caller *callers_find(Callers *cs, const char *unique_name) {
+Caller *callers_find(Callers *cs, const char *unique_name) {
         Caller *c;
 
         list_for_each(c, &cs->callers, link)
@@ -47,11 +47,19 @@ static Caller *callers_find(Callers *cs, const char *unique_name) {
         return NULL;
 }
 
-Caller *callers_current(Callers *cs) {
-        sd_bus_message *m = sd_bus_get_current_message(cs->bus);
-        const char *sender = m ? sd_bus_message_get_sender(m) : NULL;
+Caller *callers_of(Callers *cs, sd_bus_message *m) {
+        const char *sender = sd_bus_message_get_sender(m);
 
         return sender ? callers_find(cs, sender) : NULL;
+}
+
+bool callers_hold_calls(const Callers *cs) {
+        const Caller *c;
+
+        list_for_each(c, &cs->callers, link)
+                if (c->state != CALLER_KNOWN)
+                        return true;
+        return false;
 }
 
 static void caller_gone(Caller *c) {

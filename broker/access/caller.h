@@ -3,7 +3,7 @@
  * Who calls: credentials of bus connections, from the bus driver and never from the client's words.
  *
  * They are asked for once a connection, asynchronously, ahead of the vtables: a filter holds the messages of a sender
- * that is not known yet and queues them again, in order, when it is. So no method ever waits, and callers_current() is
+ * that is not known yet and queues them again, in order, when it is. So no method ever waits, and callers_of() is
  * never NULL in one. They are forgotten when the connection leaves the bus.
  *
  * Whether a connection can receive descriptors is known to the bus alone. Before a call that needs it (Subscribe, Attach,
@@ -62,5 +62,11 @@ struct Callers {
 int callers_init(Callers *c, sd_bus *bus, const CallersHandler *handler, void *userdata);
 void callers_deinit(Callers *c);
 
-/* The sender of the message that is being dispatched. */
-Caller *callers_current(Callers *c);
+/* Whether calls are held at this moment. */
+bool callers_hold_calls(const Callers *c);
+
+/* The sender of @m, or NULL if it has left the bus. */
+Caller *callers_of(Callers *c, sd_bus_message *m);
+
+/* The connection with that unique name, or NULL. */
+Caller *callers_find(Callers *c, const char *unique_name);

@@ -158,11 +158,12 @@ void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
                 subscriber_offer(sub, f, now_ns);
         s->looping = false;
 
-        frame_unref(s->last);
-        s->last = frame_ref(f);
-        s->last_ns = now_ns;
-        if (s->state != STREAM_STREAMING && s->n_subscribers > 0)
+        if (s->n_subscribers > 0) {
+                frame_unref(s->last);
+                s->last = frame_ref(f);
+                s->last_ns = now_ns;
                 stream_set_state(s, STREAM_STREAMING, "");
+        }
         stream_reap(s);
 }
 

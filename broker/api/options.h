@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The option dictionaries of Source1 and Subscription1: reading, defaults, ranges, and what was granted. */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+#include "wire/mode.h"
+
+typedef struct Options {
+        Mode *wishes; /* owned */
+        size_t n_wishes;
+        uint32_t window;
+        bool latest;
+        bool sealed_accepted, other_memory_named;
+        bool causal;
+        Fraction max_rate;
+        bool replay;
+} Options;
+
+#define OPTIONS_INIT                                                                                              \
+        ((Options){ .window = FB_WINDOW_DEFAULT, .replay = true, .sealed_accepted = true, .max_rate = { 0, 1 } })
+
+void options_clear(Options *o);
+
+/* Reads a{sv} over the defaults in @o. Returns 0 or fills @ret_error with the key and what it may be. */
+int options_read(sd_bus_message *m, Options *o, sd_bus_error *ret_error);
+
+/* The same for SetOptions: only window, drop and max-rate; @o holds what is in force. */
+int options_read_changes(sd_bus_message *m, Options *o, sd_bus_error *ret_error);
+
+/* Appends what is granted as a{sv}. @mode NULL: only what SetOptions can change. */
+int options_append_granted(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq, const char *epoch);

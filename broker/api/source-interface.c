@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* org.framebus.Source1. Calls need the source's modes; where they are not known yet, the call waits and comes again. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "broker/api/errors.h"
+#include "broker/api/options.h"
+#include "broker/api/source.h"
+#include "broker/api/subscription.h"
+#include "interfaces/names.h"
+#include "wire/codec.h"
+
+/* ---- calls ---- */
+
+static int no_common_mode(const Source *s, const Options *o, sd_bus_error *ret_error) {
+        char wishes[384], offers[384];
+        ModeList w = { o->wishes, o->n_wishes }, m = { s->stream.modes, s->stream.n_modes };
+
+        return api_error(ret_error, FB_E_NO_COMMON_MODE, "you accept %s; source '%s' has %s%s",
+                         mode_list_to_string(w, wishes, sizeof wishes), s->name,
+                         mode_list_to_string(m, offers, sizeof offers),
+                         s->stream.n_subscribers > 0 ? ", as far as its other subscribers agree" : "");
+}
+
+/* Judges @o against the source. */
+static int negotiate(Source *s, const Options *o, Mode *ret_mode, sd_bus_error *ret_error) {
+        int r;
+
+        if (!o->sealed_accepted)
+                return api_error(ret_error, FB_E_NO_COMMON_MEMORY,
+                                 "you accept leased or dmabuf memory; source '%s' gives sealed", s->name);
+        if (o->causal)
+                return api_error(ret_error, FB_E_NOT_SUPPORTED, "order 'causal' is not available here, ask for 'fifo'");
+        r = stream_negotiate(&s->stream, (ModeList){ o->wishes, o->n_wishes }, ret_mode);
+        if (r > 0)
+                return no_common_mode(s, o, ret_error);
+        return r < 0 ? api_error(ret_error, r, "%s", "") : 0;
+}
+
+static int call_negotiate(Source *s, sd_bus_message *m, Options *o, const Mode *mode, sd_bus_error *ret_error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = options_append_granted(reply, o, mode, s->stream.seq, s->api->epoch);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+/* The reply goes out before the subscription is activated, so that it is there before the first signal. */
+static int reply_subscribed(sd_bus_message *m, Subscription *sub, const Options *o, const Mode *mode, int channel) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0 && channel >= 0)
+                r = sd_bus_message_append(reply, "h", channel);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "o", subscription_get_path(sub));
+        if (r >= 0)
+                r = options_append_granted(reply, o, mode, sub->granted_seq, sub->api->epoch);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int call_subscribe(Source *s, Caller *c, sd_bus_message *m, Options *o, const Mode *mode,
+                          sd_bus_error *ret_error) {
+        Subscription *sub;
+        int r;
+
+        r = subscription_new_bus(s, c, o, mode, &sub, ret_error);
+        if (r < 0)
+                return r;
+        r = reply_subscribed(m, sub, o, mode, -1);
+        if (r < 0)
+                return subscription_free(sub), r;
+        subscription_activate(sub);
+        return 1;
+}
+
+static int call_attach(Source *s, Caller *c, sd_bus_message *m, Options *o, const Mode *mode, int socket_consume,
+                       int theirs, sd_bus_error *ret_error) {
+        Subscription *sub;
+        int r;
+
+        r = subscription_new_peer(s, c, o, mode, socket_consume, &sub, ret_error);
+        if (r < 0)
+                return r;
+        r = reply_subscribed(m, sub, o, mode, theirs);
+        return r < 0 ? (subscription_free(sub), r) : 1;
+}
+
+/* The caller's own socket. */
+static int judge_socket(sd_bus_message *m, const Caller *c, int *ret_fd, sd_bus_error *ret_error) {
+        const char *why = NULL;
+        int fd, r;
+
+        r = sd_bus_message_read(m, "h", &fd);
+        if (r < 0)
+                return r;
+        r = fd_judge_client_socket(fd, c->uid, &why);
+        if (r > 0)
+                return api_error(ret_error, r,
+                                 "the socket is to be a connected AF_UNIX stream of your own: %s", why);
+        r = fd_dup_cloexec(fd);
+        if (r < 0)
+                return r;
+        *ret_fd = r;
+        return 0;
+}
+
+static int check_caller(const Source *s, const Caller *c, bool subscribes, sd_bus_error *ret_error) {
+        if (!access_allows(&s->api->access, c->uid, s->name, ACCESS_WATCH))
+                return api_error(ret_error, FB_E_ACCESS_DENIED, "you may not watch source '%s'", s->name);
+        if (subscribes && c->cannot_pass_fds)
+                return api_error(ret_error, FB_E_NO_FD_PASSING,
+                                 "your bus connection did not negotiate the passing of file descriptors");
+        return 0;
+}
+
+int source_call(Source *s, sd_bus_message *m, sd_bus_error *ret_error) {
+        _cleanup_close_ int ours = -1, theirs = -1;
+        const char *member = sd_bus_message_get_member(m);
+        bool pure = strcmp(member, "Negotiate") == 0, own = strcmp(member, "AttachTo") == 0;
+        _cleanup_(options_clear) Options o = OPTIONS_INIT;
+        Caller *c = callers_of(&s->api->callers, m);
+        Mode mode;
+        int r;
+
+        if (!c)
+                return 1; /* it has left the bus while it waited */
+        r = check_caller(s, c, !pure, ret_error);
+        if (r < 0)
+                return r;
+        if (own && (r = judge_socket(m, c, &ours, ret_error)) < 0)
+                return r;
+        r = options_read(m, &o, ret_error);
+        if (r < 0)
+                return r;
+        if (s->stream.n_modes == 0)
+                return source_wait_for_modes(s, m);
+        r = negotiate(s, &o, &mode, ret_error);
+        if (r < 0)
+                return r;
+        if (pure) {
+                source_probe(s);
+                return call_negotiate(s, m, &o, &mode, ret_error);
+        }
+        if (strcmp(member, "Subscribe") == 0)
+                return call_subscribe(s, c, m, &o, &mode, ret_error);
+        if (!own && (r = fd_socketpair(&ours, &theirs)) < 0)
+                return r;
+        return call_attach(s, c, m, &o, &mode, take_fd(ours), theirs, ret_error);
+}
+
+static int method_call(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        return source_call(userdata, m, ret_error);
+}
+
+/* ---- properties ---- */
+
+static int get_string(sd_bus *bus, const char *path, const char *interface, const char *property,
+                      sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const Source *s = userdata;
+        const char *v = strcmp(property, "Name") == 0        ? s->name :
+                        strcmp(property, "Description") == 0 ? s->description :
+                        strcmp(property, "Driver") == 0      ? s->driver :
+                        strcmp(property, "State") == 0       ? stream_state_to_string(s->stream.state) :
+                                                               s->stream.reason;
+
+        return sd_bus_message_append(reply, "s", v);
+}
+
+static int get_modes(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const Source *s = userdata;
+
+        return codec_append_modes(reply, (ModeList){ s->stream.modes, s->stream.n_modes });
+}
+
+static int get_mode(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        return codec_append_mode(reply, stream_get_mode(&((Source *)userdata)->stream));
+}
+
+static int get_numbers(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const Source *s = userdata;
+
+        if (strcmp(property, "Frames") == 0)
+                return sd_bus_message_append(reply, "t", s->stream.frames);
+        return sd_bus_message_append(reply, "u", s->stream.n_subscribers);
+}
+
+static int get_lost(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        return subscription_append_lost(reply, ((Source *)userdata)->stream.lost);
+}
+
+#define OPTIONS_IN  SD_BUS_ARGS("a{sv}", options)
+#define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED
+
+static const sd_bus_vtable source_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("Negotiate", OPTIONS_IN, SD_BUS_RESULT("a{sv}", granted), method_call, UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Subscribe", OPTIONS_IN, SD_BUS_RESULT("o", subscription, "a{sv}", granted),
+                                method_call, UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Attach", OPTIONS_IN,
+                                SD_BUS_RESULT("h", channel, "o", subscription, "a{sv}", granted), method_call,
+                                UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("AttachTo", SD_BUS_ARGS("h", socket, "a{sv}", options),
+                                SD_BUS_RESULT("o", subscription, "a{sv}", granted), method_call, UNPRIVILEGED),
+        SD_BUS_PROPERTY("Name", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Description", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Driver", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("State", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("StateReason", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Modes", "aa{sv}", get_modes, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Mode", "a{sv}", get_mode, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Subscribers", "u", get_numbers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Frames", "t", get_numbers, 0, 0),
+        SD_BUS_PROPERTY("Lost", "a{st}", get_lost, 0, 0),
+        SD_BUS_VTABLE_END,
+};
+
+int source_export(Source *s) {
+        int r;
+
+        r = sd_bus_add_object_vtable(s->api->bus, &s->slot, s->path, FB_IFACE_SOURCE, source_vtable, s);
+        if (r < 0)
+                return r;
+        s->exported = true;
+        return sd_bus_emit_object_added(s->api->bus, s->path);
+}
+
+void source_emit_changed(Source *s, unsigned int what) {
+        char *names[6];
+        size_t n = 0;
+
+        if (!s->exported)
+                return;
+        if (what & STREAM_CHANGED_STATE) {
+                names[n++] = (char *)"State";
+                names[n++] = (char *)"StateReason";
+        }
+        if (what & STREAM_CHANGED_MODES)
+                names[n++] = (char *)"Modes";
+        if (what & STREAM_CHANGED_MODE)
+                names[n++] = (char *)"Mode";
+        if (what & STREAM_CHANGED_SUBSCRIBERS)
+                names[n++] = (char *)"Subscribers";
+        names[n] = NULL;
+        (void)sd_bus_emit_properties_changed_strv(s->api->bus, s->path, FB_IFACE_SOURCE, names);
+}

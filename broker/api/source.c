@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Feeds a source's stream. The program of a configured source runs while there are subscribers, while a call waits for
+ * its modes, and a little longer; what it says last ("failed" and why) outlives it. A published source is its channel.
+ */
+#include "broker/api/source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "broker/api/errors.h"
+#include "interfaces/names.h"
+
+typedef struct WaitingCall {
+        List link; /* Source::calls */
+        sd_bus_message *message;
+} WaitingCall;
+
+static const PublicationHandler publication_handler;
+
+static void source_update_busy(Source *s) {
+        bool busy = s->worker && (worker_is_running(s->worker) || !list_is_empty(&s->calls));
+
+        if (busy == s->busy)
+                return;
+        s->busy = busy;
+        if (busy)
+                s->api->n_busy_sources++;
+        else
+                s->api->n_busy_sources--;
+        api_activity(s->api);
+}
+
+/* ---- calls that wait for the modes ---- */
+
+/* Answers everybody who waits: by doing what was asked, or, with @reason, by the error. */
+static void answer_calls(Source *s, const char *reason) {
+        List calls = LIST_INIT(calls);
+        WaitingCall *c, *tmp;
+
+        s->modes_timeout = sd_event_source_disable_unref(s->modes_timeout);
+        list_for_each_safe(c, tmp, &s->calls, link) {
+                list_remove(&c->link);
+                list_append(&calls, &c->link);
+        }
+        list_for_each_safe(c, tmp, &calls, link) {
+                sd_bus_error error = SD_BUS_ERROR_NULL;
+                int r;
+
+                list_remove(&c->link);
+                (void)sd_bus_message_rewind(c->message, 1);
+                if (reason)
+                        r = api_error(&error, FB_E_SOURCE_FAILED, "source '%s': %s", s->name, reason);
+                else
+                        r = source_call(s, c->message, &error);
+                if (sd_bus_error_is_set(&error))
+                        (void)sd_bus_reply_method_error(c->message, &error);
+                else if (r < 0)
+                        (void)sd_bus_reply_method_errno(c->message, r, NULL);
+                sd_bus_error_free(&error);
+                sd_bus_message_unref(c->message);
+                free(c);
+        }
+        source_update_busy(s);
+}
+
+static int on_modes_timeout(sd_event_source *e, uint64_t usec, void *userdata) {
+        answer_calls(userdata, "it did not say within 15 s what it can do");
+        return 0;
+}
+
+int source_wait_for_modes(Source *s, sd_bus_message *m) {
+        WaitingCall *c = calloc(1, sizeof *c);
+        int r = 0;
+
+        if (!c)
+                return -ENOMEM;
+        c->message = sd_bus_message_ref(m);
+        list_append(&s->calls, &c->link);
+        if (!s->modes_timeout)
+                r = sd_event_add_time_relative(s->api->event, &s->modes_timeout, CLOCK_MONOTONIC,
+                                               SOURCE_MODES_TIMEOUT_NS / NSEC_PER_USEC, 0, on_modes_timeout, s);
+        if (r < 0) {
+                list_remove(&c->link);
+                sd_bus_message_unref(c->message);
+                free(c);
+                return r;
+        }
+        source_probe(s);
+        source_update_busy(s);
+        return 1;
+}
+
+/* ---- the capture program ---- */
+
+static void close_program(Source *s) {
+        s->linger = sd_event_source_disable_unref(s->linger);
+        s->publication = publication_free(s->publication);
+        worker_stop(s->worker);
+        source_update_busy(s);
+}
+
+static int on_linger(sd_event_source *e, uint64_t usec, void *userdata) {
+        close_program(userdata);
+        return 0;
+}
+
+/* Nobody needs the program; it may stay for a moment. */
+static void linger(Source *s) {
+        if (!s->worker || s->linger || s->stream.n_subscribers > 0 || !list_is_empty(&s->calls))
+                return;
+        if (sd_event_add_time_relative(s->api->event, &s->linger, CLOCK_MONOTONIC, SOURCE_LINGER_NS / NSEC_PER_USEC,
+                                       0, on_linger, s) < 0)
+                close_program(s);
+}
+
+static void need_program(Source *s) {
+        int r;
+
+        s->linger = sd_event_source_disable_unref(s->linger);
+        if (!s->worker)
+                return;
+        r = worker_start(s->worker);
+        if (r < 0)
+                stream_set_state(&s->stream, STREAM_FAILED, strerror(-r));
+        source_update_busy(s);
+}
+
+void source_probe(Source *s) {
+        need_program(s);
+        if (list_is_empty(&s->calls))
+                linger(s);
+}
+
+static void on_worker_connected(Worker *w, int fd_consume, void *userdata) {
+        Source *s = userdata;
+        int r;
+
+        s->publication = publication_free(s->publication);
+        s->succeeded = false;
+        r = publication_new(s->api->event, fd_consume, &publication_handler, s, &s->publication);
+        if (r < 0) {
+                stream_set_state(&s->stream, STREAM_FAILED, strerror(-r));
+                worker_channel_closed(w);
+                return;
+        }
+        if (s->stream.target.fourcc)
+                publication_start(s->publication, &s->stream.target);
+        if (s->stream.n_subscribers > 0 && s->stream.state == STREAM_FAILED)
+                stream_set_state(&s->stream, STREAM_STARTING, "");
+        source_update_busy(s);
+}
+
+static void on_worker_ended(Worker *w, const char *reason, uint64_t retry_ns, void *userdata) {
+        Source *s = userdata;
+        bool said = s->stream.state == STREAM_FAILED || s->stream.state == STREAM_ABSENT;
+
+        s->publication = publication_free(s->publication);
+        stream_run_ended(&s->stream);
+        if (s->exported) {
+                if (!said || !s->stream.reason[0])
+                        stream_set_state(&s->stream, STREAM_FAILED, reason);
+                log_warning("source %s: %s", s->name, s->stream.reason);
+        }
+        answer_calls(s, s->stream.reason[0] ? s->stream.reason : reason);
+        if (s->stream.n_subscribers == 0)
+                close_program(s);
+        source_update_busy(s);
+}
+
+static const WorkerHandler worker_handler = { .connected = on_worker_connected, .ended = on_worker_ended };
+
+/* ---- the publisher's words ---- */
+
+static void show(Source *s) {
+        if (!s->exported && source_export(s) < 0)
+                log_error("source %s: cannot be shown on the bus", s->name);
+}
+
+static void on_modes(Publication *p, Mode *modes, size_t n_modes, void *userdata) {
+        Source *s = userdata;
+
+        stream_set_modes(&s->stream, modes, n_modes);
+        if (s->worker)
+                show(s);
+        answer_calls(s, NULL);
+        linger(s);
+}
+
+static void replace_string(char **s, const char *value) {
+        char *copy = value ? strdup(value) : NULL;
+
+        if (!copy)
+                return;
+        free(*s);
+        *s = copy;
+}
+
+static void on_described(Publication *p, const char *description, const char *driver, void *userdata) {
+        Source *s = userdata;
+
+        replace_string(&s->description, description);
+        replace_string(&s->driver, driver);
+        if (s->exported)
+                (void)sd_bus_emit_properties_changed(s->api->bus, s->path, FB_IFACE_SOURCE, "Description", "Driver",
+                                                     NULL);
+}
+
+static void on_state(Publication *p, const char *state, const char *reason, void *userdata) {
+        char text[FB_TEXT_MAX + 1];
+        Source *s = userdata;
+
+        snprintf(text, sizeof text, "%s", reason);
+        if (s->stream.n_subscribers == 0 && strcmp(state, "streaming") == 0)
+                return;
+        stream_set_state(&s->stream, stream_state_from_string(state), text);
+        if (s->worker)
+                show(s);
+}
+
+static void on_format(Publication *p, const Mode *mode, void *userdata) {
+        stream_set_format(&((Source *)userdata)->stream, mode);
+}
+
+static void on_frame(Publication *p, Frame *f, uint64_t n_skipped, void *userdata) {
+        Source *s = userdata;
+
+        if (!s->succeeded) {
+                s->succeeded = true;
+                if (s->worker)
+                        worker_succeeded(s->worker);
+        }
+        stream_publish(&s->stream, f, n_skipped, clock_now_ns());
+}
+
+static void on_refused(Publication *p, uint64_t n_skipped, const char *why, void *userdata) {
+        Source *s = userdata;
+
+        if (s->stream.lost[LOSS_CORRUPT] == 0)
+                log_warning("source %s: a frame was refused: %s (told once)", s->name, why);
+        stream_lose(&s->stream, n_skipped, LOSS_SOURCE);
+        stream_lose(&s->stream, 1, LOSS_CORRUPT);
+}
+
+static void on_closed(Publication *p, bool destroyed, void *userdata) {
+        Source *s = userdata;
+
+        if (!s->worker) {
+                source_free(s, "destroyed");
+                return;
+        }
+        s->publication = publication_free(s->publication);
+        stream_run_ended(&s->stream);
+        worker_channel_closed(s->worker);
+}
+
+static const PublicationHandler publication_handler = {
+        .modes = on_modes, .described = on_described, .state = on_state,   .format = on_format,
+        .frame = on_frame, .refused = on_refused,     .closed = on_closed,
+};
+
+/* ---- the stream's wishes ---- */
+
+static void on_start(Stream *stream, const Mode *mode) {
+        Source *s = source_of_stream(stream);
+
+        need_program(s);
+        if (s->publication)
+                publication_start(s->publication, mode);
+}
+
+static void on_stop(Stream *stream) {
+        Source *s = source_of_stream(stream);
+
+        if (s->publication)
+                publication_stop(s->publication);
+        linger(s);
+}
+
+static void on_changed(Stream *stream, unsigned int what) {
+        source_emit_changed(source_of_stream(stream), what);
+}
+
+static const StreamHandler stream_handler = { .start = on_start, .stop = on_stop, .changed = on_changed };
+
+/* ---- beginning and end ---- */
+
+static void source_release(Source *s) {
+        sd_event_source_disable_unref(s->linger);
+        sd_event_source_disable_unref(s->modes_timeout);
+        publication_free(s->publication);
+        worker_free(s->worker);
+        stream_deinit(&s->stream);
+        free(s->name);
+        free(s->path);
+        free(s->description);
+        free(s->driver);
+        free(s->owner);
+        free(s);
+}
+
+static void source_releasep(Source **s) {
+        if (*s)
+                source_release(*s);
+}
+
+static int source_new(Api *api, const char *name, const char *description, const char *driver, Source **ret) {
+        _cleanup_(source_releasep) Source *s = calloc(1, sizeof *s);
+        int r;
+
+        if (!registry_name_is_valid(name))
+                return FB_E_INVALID_NAME;
+        if (!s)
+                return -ENOMEM;
+        s->api = api;
+        list_init(&s->calls);
+        stream_init(&s->stream, &stream_handler, &api->order);
+        r = sd_bus_path_encode(FB_PATH_SOURCE_PREFIX, name, &s->path);
+        if (r < 0)
+                return r;
+        s->name = strdup(name);
+        s->description = strdup(description ?: name);
+        s->driver = strdup(driver);
+        if (!s->name || !s->description || !s->driver)
+                return -ENOMEM;
+        *ret = take_ptr(s);
+        return 0;
+}
+
+int source_new_configured(Api *api, const char *name, const char *description, const char *driver,
+                          const WorkerSpec *spec, bool exported, Source **ret) {
+        _cleanup_(source_releasep) Source *s = NULL;
+
+        fb_try(source_new(api, name, description, driver, &s));
+        fb_try(worker_new(api->event, spec, &worker_handler, s, &s->worker));
+        fb_try(registry_add(&api->sources, &s->entry, s->name));
+        if (exported)
+                show(s);
+        *ret = take_ptr(s);
+        return 0;
+}
+
+/* Takes the name, or makes room for it, or stands in line. */
+static int take_name(Source *s, const SourcePublishOptions *options) {
+        RegistryEntry *e = registry_find(&s->api->sources, s->name);
+        Source *owner = e ? fb_container_of(e, Source, entry) : NULL;
+
+        if (owner && options->replace && owner->allow_replacement && !owner->worker) {
+                list_append(s->api->waiting.next, &s->waiting_link); /* the first in line */
+                source_free(owner, "replaced");
+                return 0;
+        }
+        if (owner && options->queue && !owner->worker) {
+                list_append(&s->api->waiting, &s->waiting_link);
+                return 0;
+        }
+        fb_try(registry_add(&s->api->sources, &s->entry, s->name));
+        return source_export(s);
+}
+
+int source_new_published(Api *api, const SourcePublishOptions *options, Source **ret, int *ret_channel) {
+        _cleanup_(source_releasep) Source *s = NULL;
+        _cleanup_close_ int theirs = -1;
+        int ours, r;
+
+        fb_try(source_new(api, options->name, options->description, options->driver ?: "publisher", &s));
+        s->allow_replacement = options->allow_replacement;
+        s->owner = strdup(options->owner);
+        if (!s->owner)
+                return -ENOMEM;
+        r = fd_socketpair(&ours, &theirs);
+        if (r < 0)
+                return r;
+        fb_try(publication_new(api->event, ours, &publication_handler, s, &s->publication));
+        r = take_name(s, options);
+        if (r != 0) {
+                registry_remove(&api->sources, &s->entry);
+                return r;
+        }
+        *ret_channel = take_fd(theirs);
+        *ret = take_ptr(s);
+        return 0;
+}
+
+/* The longest in line for @name gets it. */
+static void promote_waiting(Api *api, const char *name) {
+        Source *s;
+
+        list_for_each(s, &api->waiting, waiting_link)
+                if (strcmp(s->name, name) == 0) {
+                        list_remove(&s->waiting_link);
+                        if (registry_add(&api->sources, &s->entry, s->name) == 0)
+                                show(s);
+                        return;
+                }
+}
+
+void source_free(Source *s, const char *reason) {
+        _cleanup_free_ char *name = strdup(s->name);
+        Api *api = s->api;
+        Caller *owner;
+
+        answer_calls(s, "it is gone");
+        stream_end_all(&s->stream, reason, clock_now_ns());
+        owner = s->owner ? callers_find(&api->callers, s->owner) : NULL;
+        if (owner)
+                owner->n_channels--;
+        registry_remove(&api->sources, &s->entry);
+        list_remove(&s->waiting_link);
+        if (s->exported)
+                (void)sd_bus_emit_object_removed(api->bus, s->path);
+        sd_bus_slot_unref(s->slot);
+        if (s->busy)
+                api->n_busy_sources--;
+        source_release(s);
+        if (name)
+                promote_waiting(api, name);
+        api_activity(api);
+}

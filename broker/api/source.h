@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One source: its name, its stream, and what feeds it - a capture program of ours that is started on demand, or a
+ * publisher that lives as long as its channel. Its D-Bus interface is in source-interface.c.
+ */
+#pragma once
+
+#include "base/cleanup.h"
+#include "broker/api/api.h"
+#include "broker/publication/publication.h"
+#include "broker/publication/worker.h"
+#include "broker/stream/stream.h"
+
+/* A capture program that nobody needs is kept for so long, in case somebody does. */
+#define SOURCE_LINGER_NS UINT64_C(2000000000)
+
+/* How long a call waits for a capture program to say its modes. */
+#define SOURCE_MODES_TIMEOUT_NS UINT64_C(15000000000)
+
+typedef struct Source {
+        RegistryEntry entry; /* Api::sources; not linked while in line for the name */
+        List waiting_link;   /* Api::waiting, if so */
+        Api *api;
+        char *name, *path, *description, *driver;
+        Stream stream;
+        Publication *publication;
+        Worker *worker; /* NULL: published */
+        char *owner;    /* of a published one: unique name of who called Publish */
+        bool allow_replacement;
+        bool exported;  /* its object is on the bus */
+        bool succeeded; /* this run has brought a frame */
+        bool busy;      /* counted in Api::n_busy_sources */
+        List calls;     /* of WaitingCall::link: for the modes to be known */
+        sd_bus_slot *slot;
+        sd_event_source *linger, *modes_timeout;
+} Source;
+
+/* A source that @spec's program feeds. @exported: shown at once; else when the program first says something. */
+int source_new_configured(Api *api, const char *name, const char *description, const char *driver,
+                          const WorkerSpec *spec, bool exported, Source **ret);
+
+typedef struct SourcePublishOptions {
+        const char *name, *description, *driver, *owner;
+        bool allow_replacement, replace, queue;
+} SourcePublishOptions;
+
+/* A source that whoever holds @ret_channel feeds. FB_E_INVALID_NAME, FB_E_NAME_TAKEN. */
+int source_new_published(Api *api, const SourcePublishOptions *options, Source **ret, int *ret_channel);
+
+/* Ends all subscriptions with @reason and frees it; the next publisher in line takes the name. */
+void source_free(Source *s, const char *reason);
+
+static inline Source *source_of_stream(Stream *s) {
+        return fb_container_of(s, Source, stream);
+}
+
+/* Starts the program of a source whose modes nobody asked for yet, to learn them. */
+void source_probe(Source *s);
+
+/* Waits with @m until the modes are known; then source_call() gets it again. 1, or negative. */
+int source_wait_for_modes(Source *s, sd_bus_message *m);
+
+/* In source-interface.c: */
+int source_export(Source *s);
+void source_emit_changed(Source *s, unsigned int what);
+/* Dispatches Negotiate, Subscribe, Attach or AttachTo. As a method handler. */
+int source_call(Source *s, sd_bus_message *m, sd_bus_error *ret_error);

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "broker/api/subscription.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "broker/api/errors.h"
+#include "interfaces/names.h"
+
+static Subscription *of_subscriber(Subscriber *s) {
+        return fb_container_of(s, Subscription, subscriber);
+}
+
+/* ---- the subscriber's way out ---- */
+
+static int out_check_room(Subscriber *sub, uint32_t n_fds, LossReason *ret_why) {
+        Conduit *c = &of_subscriber(sub)->conduit;
+        int r = c->ops->check_room(c, n_fds);
+
+        if (r >= 0)
+                return 0;
+        *ret_why = r == -EDQUOT ? LOSS_QUOTA : LOSS_NO_CREDIT;
+        return FB_E_LIMIT;
+}
+
+static int out_send_frame(Subscriber *sub, Frame *f, uint32_t extra_flags, uint64_t *ret_cookie) {
+        Conduit *c = &of_subscriber(sub)->conduit;
+
+        return c->ops->send_frame(c, f, extra_flags, ret_cookie);
+}
+
+static int out_send_format(Subscriber *sub, uint64_t order, uint32_t format, const Mode *mode) {
+        return conduit_send_format(&of_subscriber(sub)->conduit, order, format, mode);
+}
+
+static int out_send_lost(Subscriber *sub, uint64_t count, LossReason reason) {
+        return conduit_send_lost(&of_subscriber(sub)->conduit, count, loss_reason_to_string(reason));
+}
+
+static int out_send_suspended(Subscriber *sub, const char *reason) {
+        return conduit_send_suspended(&of_subscriber(sub)->conduit, reason);
+}
+
+static int out_send_resumed(Subscriber *sub) {
+        return conduit_send_resumed(&of_subscriber(sub)->conduit);
+}
+
+static void out_send_ended(Subscriber *sub, uint64_t order, const char *reason) {
+        (void)conduit_send_ended(&of_subscriber(sub)->conduit, order, reason);
+}
+
+static void out_returned(Subscriber *sub, const WindowEntry *e) {
+        Conduit *c = &of_subscriber(sub)->conduit;
+
+        if (c->ops->returned)
+                c->ops->returned(c, e->n_fds);
+}
+
+static void detach(Subscription *s) {
+        if (!s->source)
+                return;
+        stream_remove(&s->source->stream, &s->subscriber);
+        s->source = NULL;
+        subscriber_deinit(&s->subscriber);
+        quota_return_subscription(&s->api->quota, s->uid);
+        api_activity(s->api);
+}
+
+static void out_over(Subscriber *sub) {
+        Subscription *s = of_subscriber(sub);
+
+        if (s->channel && !channel_is_open(s->channel))
+                detach(s); /* told when it is opened */
+        else
+                subscription_free(s);
+}
+
+/* Ended before the channel was opened: kept for then. */
+static void remember_end(Subscription *s, uint64_t order, const char *reason) {
+        snprintf(s->ended_reason, sizeof s->ended_reason, "%s", reason);
+        s->ended_order = order;
+}
+
+static void out_ended(Subscriber *sub, uint64_t order, const char *reason) {
+        Subscription *s = of_subscriber(sub);
+
+        if (s->channel && !channel_is_open(s->channel))
+                remember_end(s, order, reason);
+        else
+                out_send_ended(sub, order, reason);
+}
+
+static const SubscriberOps subscriber_ops = {
+        .check_room = out_check_room, .send_frame = out_send_frame,         .send_format = out_send_format,
+        .send_lost = out_send_lost,   .send_suspended = out_send_suspended, .send_resumed = out_send_resumed,
+        .send_ended = out_ended,      .returned = out_returned,             .over = out_over,
+};
+
+/* ---- the channel ---- */
+
+static int on_setup(Channel *c, sd_bus *bus, void *userdata) {
+        return subscription_add_vtable(userdata, bus);
+}
+
+static void on_opened(Channel *c, void *userdata) {
+        Subscription *s = userdata;
+
+        if (s->source && !channel_can_pass_fds(c))
+                stream_end_subscriber(&s->source->stream, &s->subscriber, "fd-passing-required", clock_now_ns());
+        else if (s->source)
+                subscription_activate(s);
+        else {
+                (void)conduit_send_ended(&s->conduit, s->ended_order, s->ended_reason);
+                subscription_free(s);
+        }
+}
+
+static void on_closed(Channel *c, void *userdata) {
+        subscription_free(userdata);
+}
+
+static const ChannelHandler channel_handler = { .setup = on_setup, .opened = on_opened, .closed = on_closed };
+
+/* ---- beginning and end ---- */
+
+static void subscription_release(Subscription *s) {
+        if (s->path && !s->channel)
+                bus_conduit_deinit(&s->bus);
+        if (s->channel)
+                peer_conduit_deinit(&s->peer);
+        channel_free(s->channel);
+        list_remove(&s->link);
+        free(s->source_path);
+        free(s->source_name);
+        free(s->path);
+        free(s->client);
+        free(s);
+}
+
+static void subscription_releasep(Subscription **s) {
+        if (*s)
+                subscription_release(*s);
+}
+
+Subscription *subscription_free(Subscription *s) {
+        Api *api;
+
+        if (!s)
+                return NULL;
+        api = s->api;
+        detach(s);
+        if (s->channel) {
+                Caller *c = callers_find(&api->callers, s->client);
+
+                if (c)
+                        c->n_channels--;
+        }
+        subscription_release(s);
+        api_activity(api);
+        return NULL;
+}
+
+static int subscription_alloc(Source *source, Caller *c, Subscription **ret) {
+        _cleanup_(subscription_releasep) Subscription *s = calloc(1, sizeof *s);
+
+        if (!s)
+                return -ENOMEM;
+        s->api = source->api;
+        s->uid = c->uid;
+        s->pid = c->pid;
+        s->since_ns = clock_now_ns();
+        s->granted_seq = source->stream.seq;
+        s->source_path = strdup(source->path);
+        s->source_name = strdup(source->name);
+        s->client = strdup(c->unique_name);
+        if (!s->source_path || !s->source_name || !s->client)
+                return -ENOMEM;
+        *ret = take_ptr(s);
+        return 0;
+}
+
+/* The last step: from here on it is in the sequence. */
+static void subscription_add(Subscription *s, Source *source, Options *o, const Mode *mode) {
+        SubscriberOptions options = {
+                .window = o->window,
+                .latest = o->latest,
+                .max_rate = o->max_rate,
+                .replay = o->replay,
+                .must_release_first = !s->channel,
+                .wishes = take_ptr(o->wishes),
+                .n_wishes = o->n_wishes,
+        };
+
+        o->n_wishes = 0;
+        s->source = source;
+        subscriber_init(&s->subscriber, &subscriber_ops, &options);
+        list_append(&s->api->subscriptions, &s->link);
+        stream_add(&source->stream, &s->subscriber, mode);
+        api_activity(s->api);
+}
+
+static int charge(Api *api, const Caller *c, sd_bus_error *ret_error) {
+        int r = quota_charge_subscription(&api->quota, c->uid);
+
+        if (r > 0)
+                return api_error(ret_error, r, "user %u has %u subscriptions, the most that one user may have", c->uid,
+                                 FB_SUBSCRIPTIONS_PER_UID);
+        return r < 0 ? api_error(ret_error, r, "%s", "") : 0;
+}
+
+static int make_path(Subscription *s) {
+        char id[SD_ID128_STRING_MAX];
+        sd_id128_t random;
+        int r = sd_id128_randomize(&random);
+
+        if (r < 0)
+                return r;
+        return asprintf(&s->path, "%s/%s", FB_PATH_SUBSCRIPTION, sd_id128_to_string(random, id)) < 0 ? -ENOMEM : 0;
+}
+
+int subscription_new_bus(Source *source, Caller *c, Options *o, const Mode *mode, Subscription **ret,
+                         sd_bus_error *ret_error) {
+        _cleanup_(subscription_releasep) Subscription *s = NULL;
+        Api *api = source->api;
+        int r;
+
+        r = subscription_alloc(source, c, &s);
+        if (r >= 0)
+                r = make_path(s);
+        if (r < 0)
+                return api_error(ret_error, r, "%s", "");
+        r = bus_conduit_init(&s->bus, api->bus, &api->bus_budget, s->client, s->path, o->window);
+        if (r > 0)
+                return api_error(ret_error, r,
+                                 "windows of %u frames are granted on the bus, and all together may be %u: ask for a "
+                                 "smaller window, or use Attach",
+                                 api->bus_budget.windows, FB_BUS_FDS_MAX);
+        r = charge(api, c, ret_error);
+        if (r < 0)
+                return r;
+        subscription_add(s, source, o, mode);
+        *ret = take_ptr(s);
+        return 0;
+}
+
+int subscription_new_peer(Source *source, Caller *c, Options *o, const Mode *mode, int fd_consume,
+                          Subscription **ret, sd_bus_error *ret_error) {
+        _cleanup_(subscription_releasep) Subscription *s = NULL;
+        _cleanup_close_ int fd = fd_consume;
+        Api *api = source->api;
+        int r;
+
+        if (c->n_channels >= FB_CHANNELS_PER_CONNECTION)
+                return api_error(ret_error, FB_E_LIMIT,
+                                 "your bus connection has %u channels that were not hung up, the most that one may have",
+                                 c->n_channels);
+        r = subscription_alloc(source, c, &s);
+        if (r >= 0)
+                s->path = strdup(FB_PATH_SUBSCRIPTION);
+        if (r >= 0 && s->path)
+                r = channel_new_server(api->event, take_fd(fd), SD_EVENT_PRIORITY_NORMAL, &channel_handler, s,
+                                       &s->channel);
+        if (r < 0 || !s->path)
+                return api_error(ret_error, r < 0 ? r : -ENOMEM, "%s", "");
+        peer_conduit_init(&s->peer, &api->peer_budget, s->channel, api->bus);
+        r = charge(api, c, ret_error);
+        if (r < 0)
+                return r;
+        c->n_channels++;
+        subscription_add(s, source, o, mode);
+        *ret = take_ptr(s);
+        return 0;
+}
+
+void subscription_activate(Subscription *s) {
+        Stream *stream = &s->source->stream;
+
+        subscriber_activate(&s->subscriber, clock_now_ns());
+        stream_reap(stream);
+}
+
+const char *subscription_get_path(const Subscription *s) {
+        return s->path;
+}
+
+void subscriptions_caller_gone(Api *api, const char *client) {
+        Subscription *s, *tmp;
+
+        list_for_each_safe(s, tmp, &api->subscriptions, link)
+                if (!s->channel && strcmp(s->client, client) == 0)
+                        subscription_free(s);
+}
+
+int subscriptions_on_error(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Api *api = userdata;
+        uint64_t cookie;
+        Subscription *s;
+
+        if (sd_bus_message_is_method_error(m, NULL) <= 0 || sd_bus_message_get_reply_cookie(m, &cookie) < 0)
+                return 0;
+        list_for_each(s, &api->subscriptions, link)
+                if (!s->channel && s->source && window_has_cookie(&s->subscriber.window, cookie)) {
+                        stream_end_subscriber(&s->source->stream, &s->subscriber, "undeliverable", clock_now_ns());
+                        return 1;
+                }
+        return 0;
+}

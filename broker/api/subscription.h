@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One subscription: binds a stream's subscriber to the conduit that its signals leave by, and to who asked for it. Its
+ * D-Bus interface is in subscription-interface.c.
+ *
+ * A channel that was handed out stays on the caller's account until hang-up, even if the subscription ends before anybody
+ * has opened it: whoever opens it then gets Ended and nothing else.
+ */
+#pragma once
+
+#include "broker/api/options.h"
+#include "broker/api/source.h"
+
+typedef struct Subscription {
+        Subscriber subscriber;
+        List link; /* Api::subscriptions */
+        Api *api;
+        Source *source;    /* NULL: it has ended, and the channel was not opened yet */
+        char *source_path;
+        char *source_name;
+        char *path;   /* of the object */
+        char *client; /* unique name of who asked */
+        uid_t uid;
+        pid_t pid;
+        uint64_t since_ns, granted_seq;
+        Channel *channel; /* peer */
+        union {
+                Conduit conduit;
+                BusConduit bus;
+                PeerConduit peer;
+        };
+        char ended_reason[32];
+        uint64_t ended_order;
+} Subscription;
+
+/* A subscription on the bus, for @c. Takes over @o->wishes. 0, or a filled @ret_error. */
+int subscription_new_bus(Source *s, Caller *c, Options *o, const Mode *mode, Subscription **ret,
+                         sd_bus_error *ret_error);
+/* The same on a channel of its own; @fd_consume is the broker's end. */
+int subscription_new_peer(Source *s, Caller *c, Options *o, const Mode *mode, int fd_consume, Subscription **ret,
+                          sd_bus_error *ret_error);
+
+/* Ends it without a word. Returns NULL. */
+Subscription *subscription_free(Subscription *s);
+
+/* It may get frames: on the bus once the reply is sent, on a channel once that is open. */
+void subscription_activate(Subscription *s);
+
+const char *subscription_get_path(const Subscription *s);
+
+/* The caller has left the bus: its subscriptions on the bus end. */
+void subscriptions_caller_gone(Api *api, const char *client);
+
+/* Errors that answer a Frame on the bus. A filter. */
+int subscriptions_on_error(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
+
+/* In subscription-interface.c: */
+int subscription_append_lost(sd_bus_message *m, const uint64_t lost[static _LOSS_MAX]);
+int subscription_add_vtable(Subscription *s, sd_bus *bus);  /* on a channel */
+int subscriptions_add_vtable(Api *api, sd_bus_slot **slot); /* all those on the bus */

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* All parts of the broker, from start to end. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct BrokerOptions {
+        bool system;        /* the system bus, else the session bus */
+        bool replace;       /* take the name from a broker that runs */
+        const char *config; /* configuration folder; NULL: the usual ones */
+        uint64_t idle_ns;   /* leaves after so long without work; UINT64_MAX: never */
+} BrokerOptions;
+
+/* Runs until it is told to end or has nothing to do. Returns the process's exit status; see framebusd(8). */
+int broker_run(const BrokerOptions *options);

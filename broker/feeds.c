@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A session's broker runs capture programs itself; the system's asks for them at the capture socket, and says only
+ * which: the configuration is read again at the other end. Where that socket exists, the devices and the configuration of
+ * the system are the system broker's alone.
+ */
+#include "broker/feeds.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "broker/api/source.h"
+#include "broker/config.h"
+
+static void add_source(Feeds *f, const char *name, const char *description, const char *driver,
+                       const char *const *argv, const char *request, bool exported, Source **ret) {
+        WorkerSpec spec = { 0 };
+        int r;
+
+        if (f->api->config.system)
+                spec = (WorkerSpec){ .socket_path = f->api->config.capture_socket, .request = request };
+        else
+                spec = (WorkerSpec){ .argv = argv };
+        r = source_new_configured(f->api, name, description, driver, &spec, exported, ret);
+        if (r != 0)
+                log_warning("source %s: cannot be added: %s", name,
+                            r == FB_E_NAME_TAKEN   ? "the name is taken" :
+                            r == FB_E_INVALID_NAME ? "not a name" :
+                                                     strerror(-r));
+}
+
+/* "framebus-pattern" is what people call "pattern". */
+static const char *driver_of(const char *program) {
+        const char *base = strrchr(program, '/') ? strrchr(program, '/') + 1 : program;
+
+        return strncmp(base, "framebus-", 9) == 0 ? base + 9 : base;
+}
+
+static void add_configured(Feeds *f, const Config *config) {
+        for (size_t i = 0; i < config->n_sources; i++) {
+                const ConfigSource *c = &config->sources[i];
+                _cleanup_free_ char *request = NULL;
+                Source *s;
+
+                if (asprintf(&request, "SOURCE %s\n", c->name) < 0)
+                        continue;
+                add_source(f, c->name, c->description, driver_of(c->argv[0]), (const char *const *)c->argv, request,
+                           true, &s);
+        }
+}
+
+static int load_config(Feeds *f, const char *const *folders, size_t n) {
+        _cleanup_free_ char *error = NULL;
+        Config config = {};
+        int r;
+
+        r = config_load(folders, n, &config, &error);
+        if (error)
+                log_warning("%s", error);
+        if (r >= 0)
+                add_configured(f, &config);
+        config_free(&config);
+        return r < 0 ? r : 0;
+}
+
+static Source *find_source(Feeds *f, const char *name) {
+        RegistryEntry *e = registry_find(&f->api->sources, name);
+
+        return e ? fb_container_of(e, Source, entry) : NULL;
+}
+
+static void on_appeared(const char *path, const char *name, void *userdata) {
+        const char *argv[] = { "framebus-v4l2", path, NULL };
+        _cleanup_free_ char *request = NULL;
+        Feeds *f = userdata;
+        Source *s = find_source(f, name);
+
+        if (!s && asprintf(&request, "DEVICE %s\n", path) >= 0)
+                add_source(f, name, NULL, "v4l2", argv, request, false, &s);
+        /* what it can do, and whether it is a camera at all, its program says; again if it could not be opened */
+        if (s && s->worker && s->stream.n_modes == 0)
+                source_probe(s);
+}
+
+static void on_vanished(const char *path, void *userdata) {
+        const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+        Source *s = find_source(userdata, name);
+
+        if (!s || !s->worker)
+                return;
+        if (s->stream.n_subscribers > 0)
+                stream_set_state(&s->stream, STREAM_ABSENT, "the device is not there");
+        else
+                source_free(s, "destroyed");
+}
+
+static const DevicesHandler devices_handler = { .appeared = on_appeared, .vanished = on_vanished };
+
+static char *user_folder(void) {
+        const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+        char *path = NULL;
+
+        if (base && base[0] == '/')
+                return asprintf(&path, "%s/framebus", base) < 0 ? NULL : path;
+        if (home && home[0] == '/')
+                return asprintf(&path, "%s/.config/framebus", home) < 0 ? NULL : path;
+        return NULL;
+}
+
+int feeds_init(Feeds *f, Api *api, const char *config_folder) {
+        bool of_system = api->config.system || access(api->config.capture_socket, F_OK) < 0;
+        _cleanup_free_ char *own = NULL;
+        const char *folders[2];
+        size_t n = 0;
+        int r;
+
+        *f = (Feeds){ .api = api };
+        if (config_folder) {
+                folders[n++] = config_folder;
+        } else {
+                own = api->config.system ? NULL : user_folder();
+                if (own)
+                        folders[n++] = own;
+                if (of_system)
+                        folders[n++] = FB_SYSCONFDIR "/framebus";
+        }
+        r = load_config(f, folders, n);
+        if (r >= 0 && of_system)
+                r = devices_new(api->event, "/dev", &devices_handler, f, &f->devices);
+        return r;
+}
+
+void feeds_deinit(Feeds *f) {
+        f->devices = devices_free(f->devices);
+}

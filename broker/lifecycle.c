@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "broker/lifecycle.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "interfaces/names.h"
+
+/* Replies of RequestName, D-Bus specification. */
+#define NAME_PRIMARY_OWNER 1u
+#define NAME_ALREADY_OWNER 4u
+
+static void finish(Lifecycle *l, int status) {
+        (void)sd_event_exit(l->api->event, status);
+}
+
+/* Tells everybody to attach again, and ends. */
+static void end(Lifecycle *l, int status) {
+        (void)sd_notify(0, "STOPPING=1");
+        api_end_all(l->api, "shutdown");
+        finish(l, status);
+}
+
+static void leave_if_done(Lifecycle *l) {
+        if (l->state == LIFECYCLE_LEFT && !api_is_busy(l->api) && !callers_hold_calls(&l->api->callers))
+                finish(l, 0);
+}
+
+static int on_requested(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Lifecycle *l = userdata;
+        const sd_bus_error *error = sd_bus_message_get_error(m);
+        bool first = l->state == LIFECYCLE_ARRIVING;
+        uint32_t answer = 0;
+
+        l->request_slot = sd_bus_slot_unref(l->request_slot);
+        if (!error)
+                (void)sd_bus_message_read(m, "u", &answer);
+        if (answer == NAME_PRIMARY_OWNER || answer == NAME_ALREADY_OWNER) {
+                l->state = LIFECYCLE_SERVING;
+                if (first)
+                        (void)sd_notify(0, "READY=1");
+                lifecycle_activity(l);
+                return 0;
+        }
+        if (!first) { /* a successor was faster: what was begun is served to its end */
+                l->state = LIFECYCLE_LEFT;
+                leave_if_done(l);
+                return 0;
+        }
+        if (error)
+                log_error("cannot own %s: %s (does the bus policy allow this user to?)", FB_BUS_NAME, error->message);
+        else
+                log_error("another broker owns %s: --replace takes over from it", FB_BUS_NAME);
+        finish(l, error ? 1 : 3);
+        return 0;
+}
+
+static int request_name(Lifecycle *l) {
+        uint64_t flags = SD_BUS_NAME_ALLOW_REPLACEMENT;
+
+        if (l->replace && l->state == LIFECYCLE_ARRIVING)
+                flags |= SD_BUS_NAME_REPLACE_EXISTING;
+        l->request_slot = sd_bus_slot_unref(l->request_slot);
+        return sd_bus_request_name_async(l->api->bus, &l->request_slot, FB_BUS_NAME, flags, on_requested, l);
+}
+
+static int on_released(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Lifecycle *l = userdata;
+
+        l->release_slot = sd_bus_slot_unref(l->release_slot);
+        if (l->request_slot)
+                return 0; /* work came meanwhile */
+        l->state = LIFECYCLE_LEFT;
+        leave_if_done(l);
+        return 0;
+}
+
+static int on_idle(sd_event_source *s, uint64_t usec, void *userdata) {
+        Lifecycle *l = userdata;
+
+        l->idle_timer = sd_event_source_disable_unref(l->idle_timer);
+        if (l->state != LIFECYCLE_SERVING || api_is_busy(l->api))
+                return 0;
+        if (callers_hold_calls(&l->api->callers)) {
+                lifecycle_activity(l);
+                return 0;
+        }
+        log_debug("idle: leaving the bus");
+        (void)sd_notify(0, "STOPPING=1");
+        l->state = LIFECYCLE_LEAVING;
+        if (sd_bus_release_name_async(l->api->bus, &l->release_slot, FB_BUS_NAME, on_released, l) < 0)
+                finish(l, 1);
+        return 0;
+}
+
+/* Only a replacement takes the name without our release. */
+static int on_name_lost(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Lifecycle *l = userdata;
+        const char *name;
+
+        if (sd_bus_message_read(m, "s", &name) < 0 || strcmp(name, FB_BUS_NAME) != 0 ||
+            l->state != LIFECYCLE_SERVING || l->release_slot)
+                return 0;
+        log_notice("another broker took over %s", FB_BUS_NAME);
+        end(l, 0);
+        return 0;
+}
+
+static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        end(userdata, 0);
+        return 0;
+}
+
+int lifecycle_init(Lifecycle *l, Api *api, bool replace, uint64_t idle_ns) {
+        int r;
+
+        *l = (Lifecycle){ .api = api, .replace = replace, .idle_ns = idle_ns };
+        r = sd_event_add_signal(api->event, &l->sigterm, SIGTERM, on_signal, l);
+        if (r >= 0)
+                r = sd_event_add_signal(api->event, &l->sigint, SIGINT, on_signal, l);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(api->bus, &l->lost_slot, "org.freedesktop.DBus",
+                                              "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameLost",
+                                              on_name_lost, NULL, l);
+        return r < 0 ? r : request_name(l);
+}
+
+void lifecycle_deinit(Lifecycle *l) {
+        sd_event_source_disable_unref(l->idle_timer);
+        sd_event_source_disable_unref(l->sigterm);
+        sd_event_source_disable_unref(l->sigint);
+        sd_bus_slot_unref(l->request_slot);
+        sd_bus_slot_unref(l->release_slot);
+        sd_bus_slot_unref(l->lost_slot);
+}
+
+void lifecycle_activity(Lifecycle *l) {
+        bool busy = api_is_busy(l->api);
+
+        if (busy)
+                l->idle_timer = sd_event_source_disable_unref(l->idle_timer);
+        switch (l->state) {
+        case LIFECYCLE_ARRIVING:
+                break;
+        case LIFECYCLE_SERVING:
+                if (!busy && !l->idle_timer && l->idle_ns != UINT64_MAX)
+                        (void)sd_event_add_time_relative(l->api->event, &l->idle_timer, CLOCK_MONOTONIC,
+                                                         l->idle_ns / NSEC_PER_USEC, 0, on_idle, l);
+                break;
+        case LIFECYCLE_LEAVING:
+                if (busy && !l->request_slot)
+                        (void)request_name(l);
+                break;
+        case LIFECYCLE_LEFT:
+                leave_if_done(l);
+                break;
+        }
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The broker's time on the bus: takes the name, leaves it when nothing is to be done, ends on a signal or when replaced.
+ *
+ * Leaving loses no call: the name is released first; calls that came before are still answered, and if one of them gives
+ * the broker work it takes the name again, before an activated successor can; calls that come after activate a new one.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/api/api.h"
+
+typedef struct Lifecycle {
+        Api *api;
+        bool replace;
+        uint64_t idle_ns; /* UINT64_MAX: never leaves by itself */
+        enum { LIFECYCLE_ARRIVING, LIFECYCLE_SERVING, LIFECYCLE_LEAVING, LIFECYCLE_LEFT } state;
+        sd_event_source *idle_timer, *sigterm, *sigint;
+        sd_bus_slot *request_slot, *release_slot, *lost_slot;
+} Lifecycle;
+
+/* Asks for the name and handles SIGTERM and SIGINT, which must be blocked. */
+int lifecycle_init(Lifecycle *l, Api *api, bool replace, uint64_t idle_ns);
+void lifecycle_deinit(Lifecycle *l);
+
+/* api_is_busy() may have changed. */
+void lifecycle_activity(Lifecycle *l);
