@@ -77,12 +77,14 @@ static bool name_is_valid(const char *name) {
 }
 
 static int open_failed(const Options *o, int r) {
-        if (r == -ENOMEDIUM)
+        if (r == -ENOMEDIUM && o->address)
+                client_message("there is no %s bus here. Start it, or name another one with --address", o->address);
+        else if (r == -ENOMEDIUM)
                 client_message("there is no bus: neither a system nor a session bus was found. Start one (dbus-run-session "
                                "makes a session bus for one command), or name one with --address or in "
                                "DBUS_SESSION_BUS_ADDRESS or FRAMEBUS_ADDRESS");
         else if (r == -EINVAL)
-                client_message("%s is no D-Bus address: it looks like unix:path=/run/user/1000/bus",
+                client_message("%s is no D-Bus address, which looks like unix:path=/run/user/1000/bus",
                                o->address ? o->address : "what FRAMEBUS_ADDRESS says");
         else
                 client_message("cannot connect to %s%s: %s. Is it running, and may you use it?",

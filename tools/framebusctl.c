@@ -43,7 +43,7 @@ static const Verb *verb_find(const char *name) {
 
 static int help(const Verb *v) {
         if (v)
-                printf("Usage: framebusctl %s [OPTION…]%s%s\n\n%s.\n\n", v->name, *v->arguments ? " " : "",
+                printf("Usage: framebusctl %s [OPTION…]%s%s: %s\n\n", v->name, *v->arguments ? " " : "",
                        v->arguments, v->summary);
         else {
                 fputs("Usage: framebusctl [OPTION…] VERB …\n\nWatch, record and publish video on Framebus.\n\nVerbs:\n",
@@ -99,8 +99,8 @@ int main(int argc, char **argv) {
         if (first >= argc)
                 return usage(NULL, "what shall be done? A verb is missing");
         if (!v) {
-                client_message("there is no verb %s", argv[first]);
-                return usage(NULL, "`framebusctl --help` lists them");
+                client_message("there is no verb %s: `framebusctl --help` lists them", argv[first]);
+                return STATUS_USAGE;
         }
         n = argc - first - 1;
         if (n < v->n_min)

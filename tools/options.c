@@ -33,7 +33,8 @@ static const char *take_session(Options *o, const char *value) {
 
 static const char *take_address(Options *o, const char *value) {
         o->address = value;
-        return *value ? NULL : "empty";
+        return strchr(value, ':') && strchr(value, '=')
+                       ? NULL : "not a D-Bus address, which looks like unix:path=/run/user/1000/bus";
 }
 
 static const char *take_json(Options *o, const char *value) {
@@ -113,9 +114,22 @@ static const char *take_loop(Options *o, const char *value) {
         return NULL;
 }
 
-static const char *take_replace(Options *o, const char *value) {
-        o->replace = true;
+static const char *take_fast(Options *o, const char *value) {
+        o->fast = true;
         return NULL;
+}
+
+static const char *take_pause(Options *o, const char *value) {
+        o->pause = true;
+        return NULL;
+}
+
+static const char *take_rate(Options *o, const char *value) {
+        struct framebus_fraction rate;
+
+        o->rate = value;
+        return strchr(value, '.') || rate_parse(value, &rate) < 0
+                       ? "not a rate: frames a second, as 30 or 30000/1001" : NULL;
 }
 
 static const OptionSpec specs[] = {
@@ -125,7 +139,9 @@ static const OptionSpec specs[] = {
           take_no_fill },
         { "description", "TEXT", "what people are shown", OPTIONS_PUBLISH, take_description },
         { "loop", NULL, "begin again at the end of the file", OPTIONS_PUBLISH, take_loop },
-        { "replace", NULL, "take the name from a publisher that allows it", OPTIONS_PUBLISH, take_replace },
+        { "fast", NULL, "do not wait for each frame's time", OPTIONS_PUBLISH, take_fast },
+        { "pause", NULL, "do not read while nobody watches", OPTIONS_PUBLISH, take_pause },
+        { "rate", "RATE", "frames a second, whatever the file says", OPTIONS_PUBLISH, take_rate },
 
         { "system", NULL, "the broker on the system bus", OPTIONS_COMMON, take_system },
         { "session", NULL, "the broker on the session bus", OPTIONS_COMMON, take_session },

@@ -27,8 +27,8 @@ typedef struct Options {
         uint64_t frames;     /* 0: no limit */
         bool no_fill;
         const char *description;
-        bool loop;
-        bool replace;
+        const char *rate; /* as written */
+        bool loop, fast, pause;
 } Options;
 
 /* The verbs that an option which is not for all belongs to; bits of OptionSet. */
@@ -36,7 +36,7 @@ typedef enum OptionSet {
         OPTIONS_COMMON = 0,
         OPTIONS_LIMITS = 1 << 0,  /* --seconds, --frames */
         OPTIONS_RECORD = 1 << 1,  /* --no-fill */
-        OPTIONS_PUBLISH = 1 << 2, /* --description, --loop, --replace */
+        OPTIONS_PUBLISH = 1 << 2, /* --description, --loop, --fast, --pause, --rate */
 } OptionSet;
 
 typedef enum OptionsResult {
