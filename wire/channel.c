@@ -25,16 +25,23 @@ struct Channel {
         void *userdata;
         int fd; /* until the bus takes it */
         sd_bus *bus;
-        bool server, open;
+        bool server, open, closed;
         sd_event_source *first_byte; /* server end, before the bus exists */
         sd_event_source *drain;      /* once, after it connected */
         sd_event_source *doom;       /* once, when it is to be closed from outside of its own dispatch */
 };
 
-static int on_doom(sd_event_source *s, void *userdata) {
-        Channel *c = userdata;
-
+/* Tells the owner, once, who may free @c meanwhile. */
+static void channel_tell_closed(Channel *c) {
+        c->open = false;
+        if (c->closed)
+                return;
+        c->closed = true;
         c->handler->closed(c, c->userdata);
+}
+
+static int on_doom(sd_event_source *s, void *userdata) {
+        channel_tell_closed(userdata);
         return 0;
 }
 
@@ -78,10 +85,7 @@ static int on_connected(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
 }
 
 static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        Channel *c = userdata;
-
-        c->open = false;
-        c->handler->closed(c, c->userdata);
+        channel_tell_closed(userdata);
         return 0;
 }
 
@@ -139,7 +143,7 @@ static int on_first_byte(sd_event_source *s, int fd, uint32_t revents, void *use
         c->first_byte = sd_event_source_disable_unref(c->first_byte);
         /* a hang-up is readable, too */
         if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 || channel_start(c) < 0)
-                c->handler->closed(c, c->userdata);
+                channel_tell_closed(c);
         return 0;
 }
 
