@@ -206,7 +206,8 @@ static void replace_string(char **s, const char *value) {
 static void on_described(Publication *p, const char *description, const char *driver, void *userdata) {
         Source *s = userdata;
 
-        replace_string(&s->description, description);
+        if (!s->has_description)
+                replace_string(&s->description, description);
         replace_string(&s->driver, driver);
         if (s->exported)
                 (void)sd_bus_emit_properties_changed(s->api->bus, s->path, FB_IFACE_SOURCE, "Description", "Driver",
@@ -339,6 +340,7 @@ int source_new_configured(Api *api, const char *name, const char *description, c
         _cleanup_(source_releasep) Source *s = NULL;
 
         fb_try(source_new(api, name, description, driver, &s));
+        s->has_description = description != NULL;
         fb_try(worker_new(api->event, spec, &worker_handler, s, &s->worker));
         fb_try(registry_add(&api->sources, &s->entry, s->name));
         if (exported)

@@ -27,6 +27,7 @@ typedef struct Source {
         Worker *worker; /* NULL: published */
         char *owner;    /* of a published one: unique name of who called Publish */
         bool allow_replacement;
+        bool has_description; /* the configuration's, which stays */
         bool exported;  /* its object is on the bus */
         bool succeeded; /* this run has brought a frame */
         bool busy;      /* counted in Api::n_busy_sources */

@@ -122,19 +122,20 @@ static void suspend(Subscriber *s, uint64_t now_ns) {
                 fail(s);
 }
 
-static void hold(Subscriber *s, Frame *f) {
-        subscriber_drop_held(s, LOSS_SUPERSEDED);
+static void hold(Subscriber *s, Frame *f, LossReason instead) {
+        subscriber_drop_held(s, instead);
         s->held = frame_ref(f);
 }
 
 void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
         if (s->over)
                 return;
-        if (!s->active || !s->suits || s->suspended) {
-                subscriber_lose(s, 1,
-                                !s->active       ? LOSS_NO_CREDIT :
-                                s->suspended     ? LOSS_SUSPENDED :
-                                                   LOSS_SOURCE);
+        if (!s->suits || s->suspended) {
+                subscriber_lose(s, 1, s->suspended ? LOSS_SUSPENDED : LOSS_SOURCE);
+                return;
+        }
+        if (!s->active) { /* the newest waits for the conduit to open */
+                hold(s, f, LOSS_NO_CREDIT);
                 return;
         }
         switch (window_offer(&s->window, f->pts_ns, now_ns)) {
@@ -144,7 +145,7 @@ void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
                 send(s, f, 0, now_ns);
                 break;
         case WINDOW_HOLD:
-                hold(s, f);
+                hold(s, f, LOSS_SUPERSEDED);
                 break;
         case WINDOW_DROP:
                 subscriber_lose(s, 1, LOSS_NO_CREDIT);
@@ -159,6 +160,13 @@ void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
         }
 }
 
+static void send_held(Subscriber *s, uint64_t now_ns) {
+        Frame *f = take_ptr(s->held);
+
+        send(s, f, 0, now_ns);
+        frame_unref(f);
+}
+
 void subscriber_activate(Subscriber *s, uint64_t now_ns) {
         Frame *last;
 
@@ -166,15 +174,15 @@ void subscriber_activate(Subscriber *s, uint64_t now_ns) {
                 return;
         s->active = true;
         last = stream_get_replay(s->stream, now_ns);
-        if (s->options.replay && s->suits && last)
+        if (s->held)
+                send_held(s, now_ns);
+        else if (s->options.replay && s->suits && last)
                 send(s, last, FB_FRAME_REPLAYED, now_ns);
 }
 
 /* Credit returned, or the options changed. */
 static void go_on(Subscriber *s, uint64_t now_ns) {
-        Frame *f;
-
-        if (s->over)
+        if (s->over || !s->active)
                 return;
         if (s->suspended) {
                 s->suspended = false;
@@ -184,11 +192,8 @@ static void go_on(Subscriber *s, uint64_t now_ns) {
                         return;
                 }
         }
-        if (s->held && window_has_credit(&s->window)) {
-                f = take_ptr(s->held);
-                send(s, f, 0, now_ns);
-                frame_unref(f);
-        }
+        if (s->held && window_has_credit(&s->window))
+                send_held(s, now_ns);
 }
 
 static void count_returned(Subscriber *s, WindowEntry *e, uint64_t now_ns) {

@@ -54,7 +54,7 @@ struct Subscriber {
         const SubscriberOps *ops;
         SubscriberOptions options;
         Window window;
-        Frame *held; /* drop=latest: the newest frame, for when credit returns; a reference */
+        Frame *held; /* the newest frame, for when credit returns (drop=latest) or the conduit opens; a reference */
         uint64_t lost[_LOSS_MAX];
         uint64_t untold[_LOSS_MAX];
         uint64_t delivered;
