@@ -13,11 +13,17 @@
 #include "tests/unit/test.h"
 
 TEST(duplicates_close_on_exec_and_keep_off_the_standard_streams) {
-        _cleanup_close_ int fd = fd_dup_cloexec(STDOUT_FILENO);
+        _cleanup_close_ int fd = fd_dup_cloexec(STDOUT_FILENO), stdin_kept = -1, another = -1;
 
         CHECK(fd >= 3);
         CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
         CHECK_INT(fd_dup_cloexec(-1), -EBADF);
+
+        stdin_kept = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+        close(STDIN_FILENO);
+        another = fd_dup_cloexec(STDOUT_FILENO);
+        (void)dup2(stdin_kept, STDIN_FILENO);
+        CHECK(another >= 3);
 }
 
 TEST(socket_pairs_block_only_at_their_end) {
