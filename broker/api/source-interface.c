@@ -232,7 +232,8 @@ int source_export(Source *s) {
         if (r < 0)
                 return r;
         s->exported = true;
-        return sd_bus_emit_object_added(s->api->bus, s->path);
+        r = sd_bus_emit_object_added(s->api->bus, s->path);
+        return r < 0 ? r : 0; /* positive values are ours */
 }
 
 void source_emit_changed(Source *s, unsigned int what) {
