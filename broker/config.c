@@ -62,12 +62,6 @@ static void loader_done(Loader *l) {
         config_free(&l->config);
 }
 
-bool config_name_is_valid(const char *name) {
-        size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-");
-
-        return n > 0 && n <= FB_NAME_MAX && !name[n] && name[0] != '.';
-}
-
 static int loader_complain(Loader *l, const char *path, unsigned line, const char *why, const char *detail) {
         char *all;
         char at[16] = "";
@@ -151,7 +145,7 @@ static int on_entry(const char *section, const char *key, const char *value, uns
         if (strcmp(key, "Name") == 0) {
                 if (e->source.name)
                         return *ret_why = twice, FB_E_INVALID_OPTION;
-                if (!config_name_is_valid(value))
+                if (!fb_source_name_is_valid(value))
                         return *ret_why = "a name is 1 to 64 of A-Z a-z 0-9 . _ : -, without a leading dot",
                                FB_E_INVALID_OPTION;
                 e->name_line = line;
@@ -188,7 +182,7 @@ static int loader_complete(Loader *l, Entry *e, const char *file_name) {
                 s->name = strndup(file_name, strlen(file_name) - strlen(CONFIG_SUFFIX));
                 if (!s->name)
                         return -ENOMEM;
-                if (!config_name_is_valid(s->name))
+                if (!fb_source_name_is_valid(s->name))
                         return loader_complain(l, s->path, 0, "a file of this name needs Name=", "") ?: 1;
         }
         other = loader_find_name(l, s->name);

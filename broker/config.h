@@ -19,7 +19,7 @@
 #include <stddef.h>
 
 typedef struct ConfigSource {
-        char *name;        /* of the grammar of config_name_is_valid(), unique */
+        char *name;        /* of the grammar of fb_source_name_is_valid(), unique */
         char *description; /* NULL: none */
         char **argv;       /* at least one word, NULL-terminated */
         char *path;        /* the file that says so */
@@ -46,6 +46,3 @@ int config_load(const char *const *folders, size_t n, Config *ret, char **ret_er
 
 /* Frees what it holds and leaves it empty; takes an empty one. */
 void config_free(Config *c);
-
-/* Whether @name can be a source's: see Manager1.Publish. */
-bool config_name_is_valid(const char *name);

@@ -2,6 +2,9 @@
 /* Numbers and words that all ends agree on: limits, flags, vardict keys. Documented for people in the XML files. */
 #pragma once
 
+#include <stdbool.h>
+#include <string.h>
+
 /* Limits. A value beyond one is an error of who sent it, never clamped. */
 #define FB_WINDOW_MIN              1u
 #define FB_WINDOW_MAX              16u
@@ -18,6 +21,13 @@
 #define FB_TEXT_MAX                256u /* description, driver, reason: bytes of UTF-8 */
 #define FB_PUBLISHER_WINDOW        8u
 #define FB_CONTROL_QUEUE_MAX       64u /* unsent messages on a channel beyond which its client is ended */
+
+/* The grammar of source names: 1 to 64 characters out of [A-Za-z0-9._:-], not beginning with a dot. */
+static inline bool fb_source_name_is_valid(const char *name) {
+        size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-");
+
+        return n >= 1 && n <= FB_NAME_MAX && !name[n] && name[0] != '.';
+}
 
 /* Frame flags */
 #define FB_FRAME_REPLAYED      (1u << 0)

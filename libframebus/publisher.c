@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "interfaces/names.h"
+#include "interfaces/wire.h"
 #include "libframebus/export.h"
 #include "libframebus/mode.h"
 #include "wire/codec.h"
@@ -29,7 +30,9 @@ int publisher_new_call(framebus_publisher *pub, const char *member, sd_bus_messa
 int publisher_send(framebus_publisher *pub, sd_bus_message *m) {
         int r = sd_bus_message_set_expect_reply(m, 0);
 
-        return r < 0 ? r : channel_send(pub->channel, m);
+        if (r >= 0)
+                r = channel_send(pub->channel, m);
+        return r < 0 ? r : 0;
 }
 
 static void publisher_forget(framebus_publisher *pub) {
@@ -114,8 +117,8 @@ static int send_modes(framebus_publisher *pub, sd_bus_message_handler_t callback
         if (r < 0)
                 return r;
         pub->call = sd_bus_slot_unref(pub->call);
-        return sd_bus_call_async(channel_get_bus(pub->channel), &pub->call, m, callback, pub,
-                                 CALL_DEADLINE_USEC);
+        r = sd_bus_call_async(channel_get_bus(pub->channel), &pub->call, m, callback, pub, CALL_DEADLINE_USEC);
+        return r < 0 ? r : 0;
 }
 
 static void on_start(framebus_publisher *pub, sd_bus_message *m) {
@@ -306,12 +309,6 @@ static int text_copy(const char *text, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static bool name_is_valid(const char *name) {
-        size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-");
-
-        return n > 0 && n <= FB_NAME_MAX && name[n] == '\0' && name[0] != '.';
-}
-
 /* What a source offers says a format and a size, or a range of sizes. */
 static int offers_from_public(const struct framebus_mode *modes, size_t n, Mode **ret_modes) {
         for (size_t i = 0; modes && i < n; i++)
@@ -356,7 +353,7 @@ FB_PUBLIC int framebus_publish(framebus *fb, const char *name, const struct fram
         _cleanup_(publisher_freep) framebus_publisher *pub = NULL;
         int r;
 
-        if (!name || !name_is_valid(name) || !options || options->n_modes == 0)
+        if (!name || !fb_source_name_is_valid(name) || !options || options->n_modes == 0)
                 return -EINVAL;
         r = connection_check(fb);
         if (r >= 0)

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "interfaces/wire.h"
 #include "tools/text.h"
 
 static bool interrupted;
@@ -69,13 +70,6 @@ void client_message(const char *format, ...) {
         putc('\n', stderr);
 }
 
-static bool name_is_valid(const char *name) {
-        static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
-        size_t n = strlen(name);
-
-        return n >= 1 && n <= 64 && name[0] != '.' && name[strspn(name, good)] == 0;
-}
-
 static int open_failed(const Options *o, int r) {
         if (r == -ENOMEDIUM && o->address)
                 client_message("there is no %s bus here. Start it, or name another one with --address", o->address);
@@ -97,7 +91,7 @@ int client_open(Client *c, const Options *o, const char *source) {
 
         *c = (Client){ .options = o, .source = source, .deadline_ns = UINT64_MAX, .tick_ns = UINT64_MAX,
                         .interrupt_status = STATUS_FAILED };
-        if (source && !name_is_valid(source)) {
+        if (source && !fb_source_name_is_valid(source)) {
                 client_message("%s is no name of a source: 1 to 64 letters, digits and . _ : -, no dot in front. "
                                "`framebusctl list` shows the names", source);
                 return STATUS_USAGE;

@@ -40,7 +40,7 @@ static int negotiate(Source *s, const Options *o, Mode *ret_mode, sd_bus_error *
         return r < 0 ? api_error(ret_error, r, "%s", "") : 0;
 }
 
-static int call_negotiate(Source *s, sd_bus_message *m, Options *o, const Mode *mode, sd_bus_error *ret_error) {
+static int call_negotiate(Source *s, sd_bus_message *m, const Options *o, const Mode *mode) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
 
@@ -140,14 +140,12 @@ int source_call(Source *s, sd_bus_message *m, sd_bus_error *ret_error) {
         if (r < 0)
                 return r;
         if (s->stream.n_modes == 0)
-                return source_wait_for_modes(s, m);
+                return source_wait_for_modes(s, m, ret_error);
         r = negotiate(s, &o, &mode, ret_error);
         if (r < 0)
                 return r;
-        if (pure) {
-                source_probe(s);
-                return call_negotiate(s, m, &o, &mode, ret_error);
-        }
+        if (pure)
+                return call_negotiate(s, m, &o, &mode);
         if (strcmp(member, "Subscribe") == 0)
                 return call_subscribe(s, c, m, &o, &mode, ret_error);
         if (!own && (r = fd_socketpair(&ours, &theirs)) < 0)

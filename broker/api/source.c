@@ -46,6 +46,7 @@ static void answer_calls(Source *s, const char *reason) {
         WaitingCall *c, *tmp;
 
         s->modes_timeout = sd_event_source_disable_unref(s->modes_timeout);
+        s->n_calls = 0;
         list_for_each_safe(c, tmp, &s->calls, link) {
                 list_remove(&c->link);
                 list_append(&calls, &c->link);
@@ -76,10 +77,14 @@ static int on_modes_timeout(sd_event_source *e, uint64_t usec, void *userdata) {
         return 0;
 }
 
-int source_wait_for_modes(Source *s, sd_bus_message *m) {
-        WaitingCall *c = calloc(1, sizeof *c);
+int source_wait_for_modes(Source *s, sd_bus_message *m, sd_bus_error *ret_error) {
+        WaitingCall *c;
         int r = 0;
 
+        if (s->n_calls >= SOURCE_CALLS_MAX)
+                return api_error(ret_error, FB_E_LIMIT, "%u calls wait for source '%s' to say what it can do",
+                                 s->n_calls, s->name);
+        c = calloc(1, sizeof *c);
         if (!c)
                 return -ENOMEM;
         c->message = sd_bus_message_ref(m);
@@ -93,6 +98,7 @@ int source_wait_for_modes(Source *s, sd_bus_message *m) {
                 free(c);
                 return r;
         }
+        s->n_calls++;
         source_probe(s);
         source_update_busy(s);
         return 1;
@@ -316,7 +322,7 @@ static int source_new(Api *api, const char *name, const char *description, const
         _cleanup_(source_releasep) Source *s = calloc(1, sizeof *s);
         int r;
 
-        if (!registry_name_is_valid(name))
+        if (!fb_source_name_is_valid(name))
                 return FB_E_INVALID_NAME;
         if (!s)
                 return -ENOMEM;

@@ -17,6 +17,9 @@
 /* How long a call waits for a capture program to say its modes. */
 #define SOURCE_MODES_TIMEOUT_NS UINT64_C(15000000000)
 
+/* How many calls may wait for that. */
+#define SOURCE_CALLS_MAX 256u
+
 typedef struct Source {
         RegistryEntry entry; /* Api::sources; not linked while in line for the name */
         List waiting_link;   /* Api::waiting, if so */
@@ -32,6 +35,7 @@ typedef struct Source {
         bool succeeded; /* this run has brought a frame */
         bool busy;      /* counted in Api::n_busy_sources */
         List calls;     /* of WaitingCall::link: for the modes to be known */
+        unsigned int n_calls;
         sd_bus_slot *slot;
         sd_event_source *linger, *modes_timeout;
 } Source;
@@ -58,8 +62,8 @@ static inline Source *source_of_stream(Stream *s) {
 /* Starts the program of a source whose modes nobody asked for yet, to learn them. */
 void source_probe(Source *s);
 
-/* Waits with @m until the modes are known; then source_call() gets it again. 1, or negative. */
-int source_wait_for_modes(Source *s, sd_bus_message *m);
+/* Waits with @m until the modes are known; then source_call() gets it again. 1, or negative, as a method handler. */
+int source_wait_for_modes(Source *s, sd_bus_message *m, sd_bus_error *ret_error);
 
 /* In source-interface.c: */
 int source_export(Source *s);

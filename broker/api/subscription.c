@@ -298,13 +298,18 @@ void subscriptions_caller_gone(Api *api, const char *client) {
 
 int subscriptions_on_error(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Api *api = userdata;
+        const char *sender = sd_bus_message_get_sender(m);
         uint64_t cookie;
         Subscription *s;
 
-        if (sd_bus_message_is_method_error(m, NULL) <= 0 || sd_bus_message_get_reply_cookie(m, &cookie) < 0)
+        if (sd_bus_message_is_method_error(m, NULL) <= 0 || !sender ||
+            sd_bus_message_get_reply_cookie(m, &cookie) < 0)
                 return 0;
         list_for_each(s, &api->subscriptions, link)
                 if (!s->channel && s->source && window_has_cookie(&s->subscriber.window, cookie)) {
+                        /* from the bus, or from the receiver itself: nobody ends another's subscription */
+                        if (strcmp(sender, "org.freedesktop.DBus") != 0 && strcmp(sender, s->client) != 0)
+                                return 0;
                         stream_end_subscriber(&s->source->stream, &s->subscriber, "undeliverable", clock_now_ns());
                         return 1;
                 }

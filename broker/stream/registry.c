@@ -11,15 +11,8 @@ void registry_init(Registry *r) {
         r->n = 0;
 }
 
-bool registry_name_is_valid(const char *name) {
-        static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
-        size_t n = strlen(name);
-
-        return n >= 1 && n <= FB_NAME_MAX && name[0] != '.' && strspn(name, allowed) == n;
-}
-
 int registry_add(Registry *r, RegistryEntry *e, const char *name) {
-        if (!registry_name_is_valid(name))
+        if (!fb_source_name_is_valid(name))
                 return FB_E_INVALID_NAME;
         if (registry_find(r, name))
                 return FB_E_NAME_TAKEN;

@@ -111,11 +111,13 @@ static void send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns)
                 s->delivered++;
 }
 
-static void suspend(Subscriber *s, uint64_t now_ns) {
-        if (s->options.must_release_first && !s->window.ever_returned) {
-                stream_end_subscriber(s->stream, s, "undeliverable", now_ns);
-                return;
-        }
+/* The first frame was sent long ago and never came back: a bus policy keeps it from its receiver. */
+static bool is_undeliverable(const Subscriber *s, uint64_t now_ns) {
+        return s->options.must_release_first && !s->window.ever_returned && s->window.n > 0 &&
+               now_ns > s->window.returned_ns && now_ns - s->window.returned_ns > FB_SUSPEND_AFTER_NS;
+}
+
+static void suspend(Subscriber *s) {
         s->suspended = true;
         subscriber_drop_held(s, LOSS_SUSPENDED);
         if (s->ops->send_suspended(s, "no-release") < 0)
@@ -138,6 +140,11 @@ void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
                 hold(s, f, LOSS_NO_CREDIT);
                 return;
         }
+        if (is_undeliverable(s, now_ns)) {
+                subscriber_lose(s, 1, LOSS_NO_CREDIT);
+                stream_end_subscriber(s->stream, s, "undeliverable", now_ns);
+                return;
+        }
         switch (window_offer(&s->window, f->pts_ns, now_ns)) {
         case WINDOW_SEND:
                 /* a frame held while credit returned late for another reason is older than this one */
@@ -155,7 +162,7 @@ void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
                 break;
         case WINDOW_SUSPEND:
                 subscriber_lose(s, 1, LOSS_SUSPENDED);
-                suspend(s, now_ns);
+                suspend(s);
                 break;
         }
 }

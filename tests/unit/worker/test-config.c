@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "broker/config.h"
+#include "interfaces/wire.h"
 
 static char root[] = "/tmp/fb-config-XXXXXX", a[64], b[64];
 
@@ -179,7 +180,7 @@ TEST(config_name_grammar) {
 
         for (size_t i = 0; i < FB_ELEMENTSOF(names); i++) {
                 ROW("%s", names[i].name);
-                CHECK_INT(config_name_is_valid(names[i].name), names[i].valid);
+                CHECK_INT(fb_source_name_is_valid(names[i].name), names[i].valid);
         }
 }
 
