@@ -47,9 +47,12 @@ void connection_when_ready(framebus *fb, Waiter *w, void (*ready)(Waiter *w)) {
 
 int connection_call(framebus *fb, sd_bus_slot **ret_slot, sd_bus_message *m,
                     sd_bus_message_handler_t callback, void *userdata) {
+        int r;
+
         if (fb->lost)
                 return -ENOTCONN;
-        return sd_bus_call_async(fb->bus, ret_slot, m, callback, userdata, CALL_DEADLINE_USEC);
+        r = sd_bus_call_async(fb->bus, ret_slot, m, callback, userdata, CALL_DEADLINE_USEC);
+        return r < 0 ? r : 0;
 }
 
 bool message_get_error(sd_bus_message *m, struct framebus_error *ret_error) {

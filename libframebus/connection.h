@@ -55,15 +55,15 @@ void connection_when_ready(framebus *fb, Waiter *w, void (*ready)(Waiter *w));
 
 /* Sends a call with a deadline of 25 s; @callback gets the reply or an error, always, and out of
  * framebus_process(). */
-int connection_call(framebus *fb, sd_bus_slot **ret_slot, sd_bus_message *m, sd_bus_message_handler_t callback,
-                    void *userdata);
+int connection_call(framebus *fb, sd_bus_slot **ret_slot, sd_bus_message *m,
+                    sd_bus_message_handler_t callback, void *userdata);
 
 /* Whether a message is an error, and which. */
 bool message_get_error(sd_bus_message *m, struct framebus_error *ret_error);
 
 /* (Re-)arms a one-shot timer. */
-int connection_set_timer(framebus *fb, sd_event_source **timer, uint64_t after_ns, sd_event_time_handler_t callback,
-                         void *userdata);
+int connection_set_timer(framebus *fb, sd_event_source **timer, uint64_t after_ns,
+                         sd_event_time_handler_t callback, void *userdata);
 
 /* The back-off before attempt number @attempt (0: the first retry): 50 ms doubling to 5 s, ± 25 %. */
 uint64_t connection_backoff_ns(unsigned int attempt);

@@ -220,7 +220,8 @@ struct framebus_subscription_events {
          * ones). */
         void (*attached)(framebus_subscription *sub, const struct framebus_granted *granted, void *userdata);
         /** Frames from now on look like @mode. */
-        void (*format)(framebus_subscription *sub, uint32_t format, const struct framebus_mode *mode, void *userdata);
+        void (*format)(framebus_subscription *sub, uint32_t format, const struct framebus_mode *mode,
+                       void *userdata);
         /** A frame; see framebus_frame_ref(). It has been checked: seals, sizes, planes. */
         void (*frame)(framebus_subscription *sub, framebus_frame *frame, void *userdata);
         /** @count frames were lost before the next one; @reason as in org.framebus.Subscription1.Lost, or
@@ -266,7 +267,8 @@ struct framebus_subscription_stats {
         uint64_t attached;    /**< times attached */
         uint32_t held;        /**< frames not yet released */
 };
-void framebus_subscription_get_stats(framebus_subscription *sub, struct framebus_subscription_stats *ret_stats);
+void framebus_subscription_get_stats(framebus_subscription *sub,
+                                     struct framebus_subscription_stats *ret_stats);
 
 /** Asks what framebus_subscribe() would get; exactly one of @granted and @error is set. */
 typedef void (*framebus_negotiate_callback)(framebus *fb, const struct framebus_granted *granted,
@@ -323,8 +325,9 @@ int framebus_frame_dup_fd(framebus_frame *frame, uint32_t memory);
 struct framebus_publish_options {
         uint32_t version;
         const char *description, *driver; /**< NULL: the broker's defaults */
-        const struct framebus_mode *modes; /**< what can be made, the best first; at least one (a capture program may
-                                                say it later: framebus_publisher_set_modes()); copied */
+        /** What can be made, the best first; copied. At least one; a capture program may say it later, with
+         * framebus_publisher_set_modes(). */
+        const struct framebus_mode *modes;
         size_t n_modes;
         bool allow_replacement, replace, queue; /**< as for bus names */
 };
@@ -343,7 +346,8 @@ struct framebus_publisher_events {
         void (*writable)(framebus_publisher *pub, void *userdata);
         /** The broker refused the frame with the publisher's number @seq; 0: the modes of
          * framebus_publisher_set_modes(). */
-        void (*refused)(framebus_publisher *pub, uint64_t seq, const struct framebus_error *error, void *userdata);
+        void (*refused)(framebus_publisher *pub, uint64_t seq, const struct framebus_error *error,
+                        void *userdata);
         /** The channel is gone: "closed" (the broker ended or dropped it), or "refused" with @error (Publish
          * failed). Nothing comes after it. A published name is not taken again by itself. */
         void (*ended)(framebus_publisher *pub, const char *reason, const struct framebus_error *error,
@@ -353,11 +357,13 @@ struct framebus_publisher_events {
 /** Publishes a source called @name; `published` or `ended` follows. @events must stay valid. @ret_pub is
  * owned by the caller. -EINVAL: a name or mode that no broker takes. */
 int framebus_publish(framebus *fb, const char *name, const struct framebus_publish_options *options,
-                     const struct framebus_publisher_events *events, void *userdata, framebus_publisher **ret_pub);
+                     const struct framebus_publisher_events *events, void *userdata,
+                     framebus_publisher **ret_pub);
 
 /** The same for a capture program that a broker started: the channel is @fd_consume (3), owned by the
  * publisher from now on, also on failure. @options: only description, driver and modes are used. */
-int framebus_publisher_new_from_fd(framebus *fb, int fd_consume, const struct framebus_publish_options *options,
+int framebus_publisher_new_from_fd(framebus *fb, int fd_consume,
+                                   const struct framebus_publish_options *options,
                                    const struct framebus_publisher_events *events, void *userdata,
                                    framebus_publisher **ret_pub);
 
@@ -390,7 +396,7 @@ struct framebus_push_info {
         uint64_t pts_ns; /**< capture time, CLOCK_MONOTONIC; 0: now */
         bool has_device_sequence;
         uint32_t device_sequence;
-        size_t n_planes; /**< 1 to 4; 0: as framebus_mode_get_layout() says; compressed: one plane, all of the data */
+        size_t n_planes; /**< 1 to 4; 0: as framebus_mode_get_layout() says; compressed: one */
         struct framebus_plane planes[4]; /**< memory 0, but for framebus_publisher_push_fds() */
 };
 

@@ -34,7 +34,8 @@ int options_append_changes(sd_bus_message *m, const Options *o);
 
 typedef struct Granted {
         struct framebus_granted granted; /* its strings point below */
-        char drop[GRANTED_WORD_MAX], memory[GRANTED_WORD_MAX], order[GRANTED_WORD_MAX], epoch[GRANTED_WORD_MAX];
+        char drop[GRANTED_WORD_MAX], memory[GRANTED_WORD_MAX];
+        char order[GRANTED_WORD_MAX], epoch[GRANTED_WORD_MAX];
 } Granted;
 
 /* Reads a granted a{sv}; not to be moved afterwards. Negative errno: it is not one. */

@@ -41,4 +41,5 @@ typedef Source *(*sources_find)(const char *path, void *userdata);
 int sources_read_objects(sd_bus_message *m, sources_find find, void *userdata);
 
 /* The same for one object's a{sa{sv}}; 0: it is no source. */
-int sources_read_interfaces(sd_bus_message *m, const char *path, sources_find find, void *userdata, Source **ret);
+int sources_read_interfaces(sd_bus_message *m, const char *path, sources_find find, void *userdata,
+                            Source **ret);

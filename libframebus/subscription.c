@@ -53,9 +53,9 @@ int subscription_new_call(framebus_subscription *sub, const char *member, sd_bus
 int subscription_send(framebus_subscription *sub, sd_bus_message *m) {
         int r = sd_bus_message_set_expect_reply(m, 0);
 
-        if (r < 0)
-                return r;
-        return sub->channel ? channel_send(sub->channel, m) : sd_bus_send(sub->fb->bus, m, NULL);
+        if (r >= 0)
+                r = sub->channel ? channel_send(sub->channel, m) : sd_bus_send(sub->fb->bus, m, NULL);
+        return r < 0 ? r : 0;
 }
 
 void subscription_flush(framebus_subscription *sub) {
