@@ -370,7 +370,9 @@ class Watching(Test):
         process = self.enter(fbtest.Process(['sh', '-c', f'exec {program} --address={self.bus.address} watch fake >/dev/fd/{write}'],
                                             pass_fds=[write]))
         os.close(write)
-        os.read(read, 10)
+        s = fbtest.wait_until(lambda: self.broker.subscriptions and self.broker.subscriptions[0])
+        s.format()
+        self.assertIn(b'fake: ', os.read(read, 10))
         os.close(read)
         self.assertEqual(process.wait(), 0, process.log())
         self.assertEqual(process.err(), '')
