@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+Builds Framebus in several ways, runs the tests of each, and counts.
+
+A round is a build folder below build/check and the suites that are run from it. A test is called
+ROUND/SUITE/NAME. What is counted is what a test counts itself: the lines of TAP, those of fbtest.py, else the
+program as a whole. Each program is run by meson, which knows how.
+"""
+
+import argparse
+import fnmatch
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+CHECK = TOP / 'build' / 'check'
+STATE = CHECK / 'passed'
+
+MEMCHECK = ('valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite '
+            '--errors-for-leak-kinds=definite --num-callers=20')
+
+
+class Round:
+    """
+    what    for people
+    build   the build folder; rounds may share one
+    setup   meson's options for it
+    env     of setup (CC) and of the tests
+    choose  (suite, name) -> whether to run this test
+    scale   a factor for time limits: those of meson's and those inside the tests. They are meant for an idle
+            machine; a machine with two processors and other things to do gets more.
+    """
+
+    def __init__(self, name, what, build, setup, choose, scale, env=None, parallel=2):
+        self.name, self.what, self.folder, self.setup = name, what, CHECK / build, setup
+        self.choose, self.scale, self.env, self.parallel = choose, scale, env or {}, parallel
+
+
+def chosen(*patterns):
+    """Of SUITE/NAME."""
+    return lambda suite, name: any(fnmatch.fnmatchcase(f'{suite}/{name}', p) for p in patterns)
+
+
+def chosen_for_gcc(suite, _name):
+    return suite != 'camera'
+
+
+ROUNDS = [
+    Round('gcc', 'gcc, all suites', 'gcc', ['-Dbuildtype=debugoptimized'], chosen_for_gcc, 3,
+          {'CC': 'gcc'}),
+    # A virtual machine brings its own factor, as each of its instructions is emulated.
+    Round('camera', 'a camera in a virtual machine', 'gcc', ['-Dbuildtype=debugoptimized'], chosen('camera/*'), 0,
+          {'CC': 'gcc'}, parallel=1),
+    Round('clang', 'clang', 'clang', ['-Dbuildtype=release', '-Db_ndebug=false'],
+          chosen('unit/*', 'lint/*', 'bus/*-broker', 'bus/*-broker-peer'), 3, {'CC': 'clang'}),
+    Round('sanitizers', 'address and undefined-behaviour sanitizers, fault points', 'sanitizers',
+          ['-Dbuildtype=debugoptimized', '-Db_sanitize=address,undefined', '-Db_lundef=false',
+           '-Dfault-points=true'], chosen('unit/*', 'bus/*', 'fault/*'), 5,
+          {'CC': 'gcc', 'ASAN_OPTIONS': 'detect_stack_use_after_return=1:strict_string_checks=1',
+           'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}),
+    Round('memcheck', 'valgrind', 'gcc', ['-Dbuildtype=debugoptimized'],
+          chosen('bus/*-daemon', 'bus/*-daemon-peer', 'bus/*-daemon-bus'), 10,
+          {'CC': 'gcc', 'FB_WRAP': MEMCHECK}),
+]
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+# Building
+
+def output_of(command, **options):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors='replace', stdin=subprocess.DEVNULL, **options)
+
+
+def setup(round_):
+    """Makes the build folder if need be. Text that says what went wrong, or None."""
+    options = ['-Dwerror=true', *round_.setup]
+    stamp = round_.folder / 'options'
+    wanted = json.dumps([options, round_.env.get('CC')])
+    if (round_.folder / 'build.ninja').exists() and stamp.exists() and stamp.read_text() == wanted:
+        return None
+    shutil.rmtree(round_.folder, ignore_errors=True)
+    result = output_of(['meson', 'setup', *options, round_.folder, TOP], env={**os.environ, **round_.env})
+    if result.returncode != 0:
+        shutil.rmtree(round_.folder, ignore_errors=True)
+        return result.stdout
+    stamp.write_text(wanted)
+    return None
+
+
+def compile_(round_):
+    result = output_of(['ninja', '-C', round_.folder, f'-j{os.cpu_count() or 2}'])
+    return None if result.returncode == 0 else result.stdout
+
+
+def tests_of(round_):
+    """[(suite, name)] of the round, in the order in which they are to run."""
+    # Reconfigures where a meson.build has changed, which introspection would not notice.
+    result = output_of(['ninja', '-C', round_.folder, 'build.ninja'])
+    if result.returncode != 0:
+        raise RuntimeError(result.stdout)
+    result = subprocess.run(['meson', 'introspect', '--tests', round_.folder], stdout=subprocess.PIPE, check=True)
+    found = []
+    for test in json.loads(result.stdout):
+        suite = test['suite'][0].split(':')[-1] if test['suite'] else 'other'
+        if round_.choose(suite, test['name']):
+            found.append((suite, test['name']))
+    return found
+
+
+# Running
+
+class Count:
+    """What came of one or more tests."""
+
+    def __init__(self, passed=0, failed=0):
+        self.passed, self.failed = passed, failed
+        self.skipped = []           # (test, reason)
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __bool__(self):
+        return bool(self.passed or self.failed or self.skipped)
+
+
+def count_lines(name, text):
+    """The single tests that a program tells of, in TAP or as fbtest.py does."""
+    count = Count()
+    for line in text.splitlines():
+        tap = re.match(r'(not )?ok\b(?:\s+\d+)?(?:\s+-)?\s*(.*?)(?:\s*#\s*(SKIP|TODO)\b\s*(.*))?$', line, re.I)
+        own = re.match(r'(ok  |FAIL|skip) (\S+) .*\([\d.]+ s\)(?: : (.*))?$', line)
+        if own:
+            if own.group(1) == 'skip':
+                count.skipped.append((f'{name}: {own.group(2)}', own.group(3) or ''))
+            elif own.group(1) == 'FAIL':
+                count.failed += 1
+            else:
+                count.passed += 1
+        elif tap and (tap.group(3) or '').upper() == 'SKIP':
+            count.skipped.append((f'{name}: {tap.group(2)}', tap.group(4)))
+        elif tap and tap.group(1):
+            count.failed += 1
+        elif tap:
+            count.passed += 1
+    return count
+
+
+def skip_reason(text):
+    found = re.findall(r'SKIP:?\s*(.*)', text)
+    return found[-1] if found else 'no reason given'
+
+
+def count_result(name, entry):
+    """A line of meson's testlog.json."""
+    text = entry.get('stdout') or ''
+    count = count_lines(name, text)
+    result = entry['result']
+    if result == 'SKIP':
+        if not count.skipped:
+            count.skipped.append((name, skip_reason(text + '\n' + (entry.get('stderr') or ''))))
+    elif result in ('OK', 'EXPECTEDFAIL'):
+        if not count:
+            count.passed = 1
+    elif not count.failed:
+        count.failed = 1            # a crash, a time limit, trouble after the last line
+    return count
+
+
+def show_failure(name, entry):
+    text = ((entry.get('stdout') or '') + (entry.get('stderr') or '')).rstrip()
+    lines = text.splitlines()
+    say(f'--- {name}: {entry["result"]}, status {entry.get("returncode")}, {entry.get("duration", 0):.1f} s')
+    if len(lines) > 80:
+        say(f'[{len(lines) - 80} lines left out]')
+    for line in lines[-80:]:
+        say('    ' + line)
+
+
+def run_meson(round_, tests, full):
+    """Runs tests of one round in one go; yields (id, entry of testlog.json)."""
+    env = {**os.environ, **round_.env}
+    if round_.scale:
+        env['FB_TIMEOUT_SCALE'] = str(round_.scale)
+    else:
+        env.pop('FB_TIMEOUT_SCALE', None)
+    env.pop('FB_FULL', None)
+    if full:
+        env['FB_FULL'] = '1'
+    base = f'check-{round_.name}'
+    log = round_.folder / 'meson-logs' / f'{base}.json'
+    log.unlink(missing_ok=True)
+    command = ['meson', 'test', '-C', round_.folder, '--no-rebuild', '--logbase', base,
+               '--num-processes', str(round_.parallel),
+               '--timeout-multiplier', str((round_.scale or 1) * (40 if full else 1)),
+               *sorted({name for _, name in tests})]
+    process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors='replace')
+    output = []
+    try:
+        for line in process.stdout:
+            output.append(line)
+            if re.match(r'\s*\d+/\d+ ', line):
+                say(f'{round_.name}: {" ".join(line.split())}')
+        process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()     # meson ends its tests
+            process.wait()
+    wanted = {name: suite for suite, name in tests}
+    entries = []
+    if log.exists():
+        entries = [json.loads(line) for line in log.read_text().splitlines()]
+    if not entries:
+        say(''.join(output[-40:]))
+    for entry in entries:
+        suites, _, name = entry['name'].rpartition(' / ')
+        name = name or entry['name']
+        suite = suites.split(':')[-1].split('+')[0].strip()
+        yield f'{round_.name}/{wanted.get(name, suite)}/{name}', entry
+
+
+# What --full remembers
+
+def version_of_tree():
+    """The commit and what differs from it; None outside of git."""
+    def git(*words):
+        return subprocess.run(['git', '-C', TOP, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    head = git('rev-parse', 'HEAD')
+    if head.returncode != 0:
+        return None
+    differs = git('diff', 'HEAD').stdout + git('status', '--porcelain', '-uall').stdout
+    return head.stdout.decode().strip() + '-' + hashlib.sha256(differs).hexdigest()[:12]
+
+
+class State:
+    """A line for each test that has passed: its count and its skips."""
+
+    def __init__(self, restart):
+        self.done = {}
+        self.version = version_of_tree()
+        CHECK.mkdir(parents=True, exist_ok=True)
+        lines = STATE.read_text().splitlines() if STATE.exists() and not restart else []
+        if lines and self.version and lines[0] == self.version:
+            for line in lines[1:]:
+                test, passed, skipped = json.loads(line)
+                self.done[test] = (passed, skipped)
+        else:
+            STATE.write_text(f'{self.version}\n')
+
+    def count(self, test):
+        count = Count(self.done[test][0])
+        count.skipped = [tuple(s) for s in self.done[test][1]]
+        return count
+
+    def add(self, test, count):
+        with STATE.open('a') as file:
+            file.write(json.dumps([test, count.passed, count.skipped]) + '\n')
+
+
+# The whole
+
+def wanted_by(patterns, test):
+    return not patterns or any(p in test or fnmatch.fnmatchcase(test, p) for p in patterns)
+
+
+def count_entry(test, entry, state):
+    count = count_result(test, entry)
+    if count.failed:
+        show_failure(test, entry)
+    elif state:
+        state.add(test, count)
+    return count
+
+
+def run_round(round_, patterns, state):
+    total = Count()
+    broken = setup(round_)
+    tests = []
+    if not broken:
+        try:
+            tests = [t for t in tests_of(round_) if wanted_by(patterns, f'{round_.name}/{t[0]}/{t[1]}')]
+        except RuntimeError as error:
+            broken = str(error)
+    if not broken and not tests:
+        return total
+    say(f'== {round_.what}')
+    broken = broken or compile_(round_)
+    if broken:
+        say('\n'.join(broken.splitlines()[-60:]))
+        say(f'--- {round_.name}: does not build')
+        total.failed += 1
+        return total
+
+    # One at a time where results are to survive an interruption: meson writes its log at the end.
+    batches = [[t] for t in tests] if state else [tests]
+    for batch in batches:
+        ids = {f'{round_.name}/{suite}/{name}' for suite, name in batch}
+        if state and ids <= set(state.done):
+            for test in ids:
+                total.add(state.count(test))
+            continue
+        seen = set()
+        for test, entry in run_meson(round_, batch, state is not None and round_.name in ('gcc', 'camera')):
+            seen.add(test)
+            total.add(count_entry(test, entry, state))
+        for test in sorted(ids - seen):
+            say(f'--- {test}: did not run')
+            total.failed += 1
+    return total
+
+
+def list_tests(patterns):
+    for round_ in ROUNDS:
+        broken = setup(round_)
+        if broken:
+            say(f'{round_.name}: cannot be configured:\n{broken}')
+            return 1
+        for suite, name in tests_of(round_):
+            if wanted_by(patterns, f'{round_.name}/{suite}/{name}'):
+                say(f'{round_.name}/{suite}/{name}')
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog='./check', description='Builds Framebus with gcc, clang and sanitizers and runs its tests.',
+        epilog='The last line says "N passed, N failed", and ", N skipped" where a test could not be run on this '
+               'machine. The status is 0 if nothing failed.')
+    parser.add_argument('--full', action='store_true',
+                        help='the long counts, which take hours; goes on where it was interrupted')
+    parser.add_argument('--restart', action='store_true', help='with --full: from the beginning')
+    parser.add_argument('--list', action='store_true', help='print the names of the tests, run none')
+    parser.add_argument('name', nargs='*', help='run only tests ROUND/SUITE/NAME that contain this or match it')
+    args = parser.parse_args()
+    if args.list:
+        return list_tests(args.name)
+
+    began = time.monotonic()
+    state = State(args.restart) if args.full else None
+    if state and state.done:
+        say(f'{len(state.done)} tests have passed before at this commit (--restart forgets them)')
+    total = Count()
+    for round_ in ROUNDS:
+        total.add(run_round(round_, args.name, state))
+
+    if total.skipped:
+        say('== skipped')
+        for test, reason in total.skipped:
+            say(f'{test}: {reason}')
+    say(f'== {(time.monotonic() - began) / 60:.1f} minutes')
+    if not total.passed and not total.failed:
+        say('nothing was run')
+    skipped = f', {len(total.skipped)} skipped' if total.skipped else ''
+    say(f'{total.passed} passed, {total.failed} failed{skipped}')
+    return 0 if total.passed and not total.failed else 1
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+if __name__ == '__main__':
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
