@@ -28,6 +28,7 @@ struct PlanarFormat {
 
 uint32_t planar_chroma_width(Chroma chroma, uint32_t width) {
         switch (chroma) {
+        case CHROMA_410:
         case CHROMA_411:
                 return (width + 3) / 4;
         case CHROMA_420:
@@ -39,7 +40,14 @@ uint32_t planar_chroma_width(Chroma chroma, uint32_t width) {
 }
 
 uint32_t planar_chroma_height(Chroma chroma, uint32_t height) {
-        return chroma == CHROMA_420 ? (height + 1) / 2 : height;
+        switch (chroma) {
+        case CHROMA_410:
+                return (height + 3) / 4;
+        case CHROMA_420:
+                return (height + 1) / 2;
+        default:
+                return height;
+        }
 }
 
 static uint32_t plane_lines(const Planar *p, size_t i) {
@@ -122,7 +130,11 @@ static const PlanarFormat formats[] = {
         { DRM_FORMAT_YVU444, CHROMA_444, 8, true, convert_planar },
         { DRM_FORMAT_YUV411, CHROMA_411, 8, false, convert_planar },
         { DRM_FORMAT_YVU411, CHROMA_411, 8, true, convert_planar },
+        { DRM_FORMAT_YUV410, CHROMA_410, 8, false, convert_planar },
+        { DRM_FORMAT_YVU410, CHROMA_410, 8, true, convert_planar },
         { DRM_FORMAT_R8, CHROMA_MONO, 8, false, convert_planar },
+        { DRM_FORMAT_R10, CHROMA_MONO, 10, false, convert_planar },
+        { DRM_FORMAT_R12, CHROMA_MONO, 12, false, convert_planar },
         { DRM_FORMAT_R16, CHROMA_MONO, 16, false, convert_planar },
         { DRM_FORMAT_NV12, CHROMA_420, 8, false, convert_semiplanar },
         { DRM_FORMAT_NV21, CHROMA_420, 8, true, convert_semiplanar },

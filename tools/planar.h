@@ -10,6 +10,7 @@
 
 typedef enum Chroma {
         CHROMA_MONO,
+        CHROMA_410,
         CHROMA_411,
         CHROMA_420,
         CHROMA_422,

@@ -86,16 +86,18 @@ static void planar_to_8_bits(Planar *p) {
         p->depth = 8;
 }
 
-/* libyuv has no 4:1:1: a 4:4:4 picture with each chroma sample four times. */
-static int argb_from_411(const Planar *p, uint8_t *argb) {
+/* libyuv has no 4:1:1 and 4:1:0: a 4:4:4 picture with each chroma sample four or sixteen times. */
+static int argb_from_sparse(const Planar *p, uint8_t *argb) {
         _cleanup_free_ uint8_t *u = malloc((size_t)p->width * p->height), *v = malloc((size_t)p->width * p->height);
 
         if (!u || !v)
                 return -ENOMEM;
         for (size_t y = 0; y < p->height; y++)
                 for (size_t x = 0; x < p->width; x++) {
-                        u[y * p->width + x] = p->plane[1][y * p->stride[1] + x / 4];
-                        v[y * p->width + x] = p->plane[2][y * p->stride[2] + x / 4];
+                        size_t line = p->chroma == CHROMA_410 ? y / 4 : y;
+
+                        u[y * p->width + x] = p->plane[1][line * p->stride[1] + x / 4];
+                        v[y * p->width + x] = p->plane[2][line * p->stride[2] + x / 4];
                 }
         return I444ToARGB(p->plane[0], (int)p->stride[0], u, (int)p->width, v, (int)p->width, argb, (int)p->width * 4,
                           (int)p->width, (int)p->height);
@@ -108,8 +110,9 @@ static int argb_from_planar(const Planar *p, uint8_t *argb) {
         switch (p->chroma) {
         case CHROMA_MONO:
                 return J400ToARGB(p->plane[0], ys, argb, w * 4, w, h);
+        case CHROMA_410:
         case CHROMA_411:
-                return argb_from_411(p, argb);
+                return argb_from_sparse(p, argb);
         case CHROMA_420:
                 return I420ToARGB(p->plane[0], ys, p->plane[1], us, p->plane[2], vs, argb, w * 4, w, h);
         case CHROMA_422:

@@ -24,6 +24,8 @@ static const FormatInfo formats[] = {
         /* grey, indexed, two components */
         PACKED(C8, 8),
         PACKED(R8, 8),
+        PACKED(R10, 16),
+        PACKED(R12, 16),
         PACKED(R16, 16),
         PACKED(RG88, 16),
         PACKED(GR88, 16),

@@ -64,6 +64,8 @@ static const FormatSpec formats[] = {
         PLANAR(DRM_FORMAT_YVU444, CHROMA_444, CR(1, 1), CB(1, 1)),
         PLANAR(DRM_FORMAT_YUV411, CHROMA_411, CB(4, 1), CR(4, 1)),
         PLANAR(DRM_FORMAT_YVU411, CHROMA_411, CR(4, 1), CB(4, 1)),
+        PLANAR(DRM_FORMAT_YUV410, CHROMA_410, CB(4, 4), CR(4, 4)),
+        PLANAR(DRM_FORMAT_YVU410, CHROMA_410, CR(4, 4), CB(4, 4)),
         SEMI(DRM_FORMAT_NV12, CHROMA_420, CBCR(2, 2)),
         SEMI(DRM_FORMAT_NV21, CHROMA_420, CRCB(2, 2)),
         SEMI(DRM_FORMAT_NV16, CHROMA_422, CBCR(2, 1)),
@@ -101,6 +103,8 @@ static const FormatSpec formats[] = {
         RGB(DRM_FORMAT_XBGR2101010, 4, 0, { 0xff, 0x03, 0x00, 0x00 }, { 0x00, 0x00, 0xf0, 0x3f }),
         RGB(DRM_FORMAT_ABGR2101010, 4, 0, { 0xff, 0x03, 0x00, 0x00 }, { 0x00, 0x00, 0xf0, 0x3f }),
         { DRM_FORMAT_R8, CHROMA_MONO, 8, 0, 1, { { 1, 1, 1, { 255 }, { 0 } } } },
+        { DRM_FORMAT_R10, CHROMA_MONO, 10, 0, 1, { { 1, 1, 2, { 0xff, 0x03 }, { 0, 0 } } } },
+        { DRM_FORMAT_R12, CHROMA_MONO, 12, 0, 1, { { 1, 1, 2, { 0xff, 0x0f }, { 0, 0 } } } },
         { DRM_FORMAT_R16, CHROMA_MONO, 16, 0, 1, { { 1, 1, 2, { 0x12, 255 }, { 0x12, 0 } } } },
 };
 
