@@ -278,6 +278,7 @@ TEST(descriptors_run_out) {
         framebus_subscription *sub;
         struct rlimit limit, low;
         int filler[256], n = 0, before;
+        unsigned asked;
         Rig rig;
 
         REQUIRE(rig_start(&rig));
@@ -299,7 +300,9 @@ TEST(descriptors_run_out) {
         filler[n] = fd_dup_cloexec(0); /* what the channel freed */
         if (filler[n] >= 0)
                 n++;
+        asked = rig.fake.n_attach;
         CHECK(rig_until(&rig, rig.n_retries >= 4));
+        CHECK_INT(rig.fake.n_attach, asked); /* the answer's descriptor would cost the whole bus */
         CHECK(!strstr(rig.log, "frame:"));
         CHECK(rig.process_result >= 0);
         while (n > 0)
