@@ -152,94 +152,97 @@ TEST(compressed_formats) {
 #define NV12 DRM_FORMAT_NV12
 #define RGB  DRM_FORMAT_RGB888
 
+typedef struct Judgement {
+        const char *name;
+        uint32_t fourcc;
+        uint64_t modifier;
+        uint32_t width, height;
+        Plane planes[5]; /* memory, stride, offset, size */
+        size_t n_planes;
+        uint64_t sizes[2];
+        size_t n_memories;
+        int expected;
+} Judgement;
+
+static const Judgement judgements[] = {
+        { "tight", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 24 }, 1, 0 },
+        { "a larger file", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 4096 }, 1, 0 },
+        { "chroma first", NV12, 0, 4, 4, { { 0, 4, 8, 16 }, { 0, 4, 0, 8 } }, 2, { 24 }, 1, 0 },
+        { "two memories", NV12, 0, 4, 4, { { 1, 4, 0, 16 }, { 0, 4, 0, 8 } }, 2, { 8, 16 }, 2, 0 },
+        { "stride", NV12, 0, 4, 4, { { 0, 64, 0, 196 }, { 0, 64, 256, 68 } }, 2, { 324 }, 1, 0 },
+        { "stride, a byte short", NV12, 0, 4, 4, { { 0, 64, 0, 195 }, { 0, 64, 256, 68 } }, 2,
+          { 324 }, 1, FB_E_INVALID_FRAME },
+        { "stride short", NV12, 0, 4, 4, { { 0, 3, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 24 }, 1,
+          FB_E_INVALID_FRAME },
+        { "stride 0", NV12, 0, 4, 4, { { 0, 0, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 24 }, 1,
+          FB_E_INVALID_FRAME },
+        { "huge stride", NV12, 0, 4, 4, { { 0, UINT32_MAX, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 24 }, 1,
+          FB_E_INVALID_FRAME },
+        { "chroma short", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 7 } }, 2, { 24 }, 1,
+          FB_E_INVALID_FRAME },
+        { "one plane", NV12, 0, 4, 4, { { 0, 4, 0, 24 } }, 1, { 24 }, 1, FB_E_INVALID_FRAME },
+        { "three planes", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 8 }, { 0, 1, 0, 1 } }, 3,
+          { 24 }, 1,
+          FB_E_INVALID_FRAME },
+        { "no planes", MJPG, 0, 4, 4, { { 0 } }, 0, { 24 }, 1, FB_E_INVALID_FRAME },
+        { "five planes", MJPG, 0, 4, 4, { { 0 } }, 5, { 24 }, 1, FB_E_INVALID_FRAME },
+        { "one byte beyond", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 17, 8 } }, 2, { 24 }, 1,
+          FB_E_INVALID_MEMORY },
+        { "a short file", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 23 }, 1,
+          FB_E_INVALID_MEMORY },
+        { "an empty file", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 0 }, 1,
+          FB_E_INVALID_MEMORY },
+        { "offset + size wraps", RGB, 0, 1, 1, { { 0, 3, UINT64_MAX - 1, 3 } }, 1, { 24 }, 1,
+          FB_E_INVALID_MEMORY },
+        { "offset + size wraps to a little", RGB, 0, 1, 1, { { 0, 3, 16, UINT64_MAX - 8 } }, 1,
+          { 24 }, 1,
+          FB_E_INVALID_MEMORY },
+        { "offset at the end", RGB, 0, 1, 1, { { 0, 3, 24, 3 } }, 1, { 24 }, 1, FB_E_INVALID_MEMORY },
+        { "a memory that is not there", RGB, 0, 1, 1, { { 1, 3, 0, 3 } }, 1, { 24 }, 1,
+          FB_E_INVALID_FRAME },
+        { "memory 2^32-1", RGB, 0, 1, 1, { { UINT32_MAX, 3, 0, 3 } }, 1, { 24 }, 1,
+          FB_E_INVALID_FRAME },
+        { "no memory at all", RGB, 0, 1, 1, { { 0, 3, 0, 3 } }, 1, { 0 }, 0, FB_E_INVALID_FRAME },
+        { "no pixels", RGB, 0, 0, 0, { { 0, 3, 0, 3 } }, 1, { 24 }, 1, FB_E_INVALID_FRAME },
+        { "the largest size", RGB, 0, UINT32_MAX, UINT32_MAX, { { 0, UINT32_MAX, 0, 24 } }, 1,
+          { 24 }, 1,
+          FB_E_INVALID_FRAME },
+        { "an empty plane", RGB, 0, 1, 1, { { 0, 3, 0, 0 } }, 1, { 24 }, 1, FB_E_INVALID_FRAME },
+        { "the same bytes twice", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 8, 8 } }, 2, { 16 }, 1,
+          0 },
+        { "compressed", MJPG, 0, 640, 480, { { 0, 0, 100, 500 } }, 1, { 600 }, 1, 0 },
+        { "compressed, of one byte", MJPG, 0, 640, 480, { { 0, 0, 0, 1 } }, 1, { 1 }, 1, 0 },
+        { "compressed, empty", MJPG, 0, 640, 480, { { 0, 0, 0, 0 } }, 1, { 1 }, 1,
+          FB_E_INVALID_FRAME },
+        { "compressed with lines", MJPG, 0, 640, 480, { { 0, 640, 0, 500 } }, 1, { 600 }, 1,
+          FB_E_INVALID_FRAME },
+        { "compressed in two planes", MJPG, 0, 640, 480, { { 0, 0, 0, 5 }, { 0, 0, 5, 5 } }, 2,
+          { 600 }, 1,
+          FB_E_INVALID_FRAME },
+        { "compressed, beyond", MJPG, 0, 640, 480, { { 0, 0, 1, 600 } }, 1, { 600 }, 1,
+          FB_E_INVALID_MEMORY },
+        { "tiled", NV12, TILED, 64, 64, { { 0, 1, 0, 16 } }, 1, { 24 }, 1, 0 },
+        { "tiled, beyond", NV12, TILED, 64, 64, { { 0, 1, 9, 16 } }, 1, { 24 }, 1,
+          FB_E_INVALID_MEMORY },
+        { "implicit modifier", NV12, DRM_FORMAT_MOD_INVALID, 64, 64, { { 0, 1, 0, 16 } }, 1,
+          { 24 }, 1,
+          0 },
+        { "unknown format", 0x12345678, 0, 64, 64, { { 0, 0, 0, 16 } }, 1, { 24 }, 1, 0 },
+        { "unknown format, beyond", 0x12345678, 0, 64, 64, { { 0, 0, 20, 16 } }, 1, { 24 }, 1,
+          FB_E_INVALID_MEMORY },
+};
+
 TEST(planes_are_judged) {
-        static const struct {
-                const char *name;
-                uint32_t fourcc;
-                uint64_t modifier;
-                uint32_t width, height;
-                Plane planes[5]; /* memory, stride, offset, size */
-                size_t n_planes;
-                uint64_t sizes[2];
-                size_t n_memories;
-                int expected;
-        } rows[] = {
-                { "tight", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 24 }, 1, 0 },
-                { "a larger file", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 4096 }, 1, 0 },
-                { "chroma first", NV12, 0, 4, 4, { { 0, 4, 8, 16 }, { 0, 4, 0, 8 } }, 2, { 24 }, 1, 0 },
-                { "two memories", NV12, 0, 4, 4, { { 1, 4, 0, 16 }, { 0, 4, 0, 8 } }, 2, { 8, 16 }, 2, 0 },
-                { "stride", NV12, 0, 4, 4, { { 0, 64, 0, 196 }, { 0, 64, 256, 68 } }, 2, { 324 }, 1, 0 },
-                { "stride, a byte short", NV12, 0, 4, 4, { { 0, 64, 0, 195 }, { 0, 64, 256, 68 } }, 2,
-                  { 324 }, 1, FB_E_INVALID_FRAME },
-                { "stride short", NV12, 0, 4, 4, { { 0, 3, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 24 }, 1,
-                  FB_E_INVALID_FRAME },
-                { "stride 0", NV12, 0, 4, 4, { { 0, 0, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 24 }, 1,
-                  FB_E_INVALID_FRAME },
-                { "huge stride", NV12, 0, 4, 4, { { 0, UINT32_MAX, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 24 }, 1,
-                  FB_E_INVALID_FRAME },
-                { "chroma short", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 7 } }, 2, { 24 }, 1,
-                  FB_E_INVALID_FRAME },
-                { "one plane", NV12, 0, 4, 4, { { 0, 4, 0, 24 } }, 1, { 24 }, 1, FB_E_INVALID_FRAME },
-                { "three planes", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 8 }, { 0, 1, 0, 1 } }, 3,
-                  { 24 }, 1,
-                  FB_E_INVALID_FRAME },
-                { "no planes", MJPG, 0, 4, 4, { { 0 } }, 0, { 24 }, 1, FB_E_INVALID_FRAME },
-                { "five planes", MJPG, 0, 4, 4, { { 0 } }, 5, { 24 }, 1, FB_E_INVALID_FRAME },
-                { "one byte beyond", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 17, 8 } }, 2, { 24 }, 1,
-                  FB_E_INVALID_MEMORY },
-                { "a short file", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 23 }, 1,
-                  FB_E_INVALID_MEMORY },
-                { "an empty file", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 16, 8 } }, 2, { 0 }, 1,
-                  FB_E_INVALID_MEMORY },
-                { "offset + size wraps", RGB, 0, 1, 1, { { 0, 3, UINT64_MAX - 1, 3 } }, 1, { 24 }, 1,
-                  FB_E_INVALID_MEMORY },
-                { "offset + size wraps to a little", RGB, 0, 1, 1, { { 0, 3, 16, UINT64_MAX - 8 } }, 1,
-                  { 24 }, 1,
-                  FB_E_INVALID_MEMORY },
-                { "offset at the end", RGB, 0, 1, 1, { { 0, 3, 24, 3 } }, 1, { 24 }, 1, FB_E_INVALID_MEMORY },
-                { "a memory that is not there", RGB, 0, 1, 1, { { 1, 3, 0, 3 } }, 1, { 24 }, 1,
-                  FB_E_INVALID_FRAME },
-                { "memory 2^32-1", RGB, 0, 1, 1, { { UINT32_MAX, 3, 0, 3 } }, 1, { 24 }, 1,
-                  FB_E_INVALID_FRAME },
-                { "no memory at all", RGB, 0, 1, 1, { { 0, 3, 0, 3 } }, 1, { 0 }, 0, FB_E_INVALID_FRAME },
-                { "no pixels", RGB, 0, 0, 0, { { 0, 3, 0, 3 } }, 1, { 24 }, 1, FB_E_INVALID_FRAME },
-                { "the largest size", RGB, 0, UINT32_MAX, UINT32_MAX, { { 0, UINT32_MAX, 0, 24 } }, 1,
-                  { 24 }, 1,
-                  FB_E_INVALID_FRAME },
-                { "an empty plane", RGB, 0, 1, 1, { { 0, 3, 0, 0 } }, 1, { 24 }, 1, FB_E_INVALID_FRAME },
-                { "the same bytes twice", NV12, 0, 4, 4, { { 0, 4, 0, 16 }, { 0, 4, 8, 8 } }, 2, { 16 }, 1,
-                  0 },
-                { "compressed", MJPG, 0, 640, 480, { { 0, 0, 100, 500 } }, 1, { 600 }, 1, 0 },
-                { "compressed, of one byte", MJPG, 0, 640, 480, { { 0, 0, 0, 1 } }, 1, { 1 }, 1, 0 },
-                { "compressed, empty", MJPG, 0, 640, 480, { { 0, 0, 0, 0 } }, 1, { 1 }, 1,
-                  FB_E_INVALID_FRAME },
-                { "compressed with lines", MJPG, 0, 640, 480, { { 0, 640, 0, 500 } }, 1, { 600 }, 1,
-                  FB_E_INVALID_FRAME },
-                { "compressed in two planes", MJPG, 0, 640, 480, { { 0, 0, 0, 5 }, { 0, 0, 5, 5 } }, 2,
-                  { 600 }, 1,
-                  FB_E_INVALID_FRAME },
-                { "compressed, beyond", MJPG, 0, 640, 480, { { 0, 0, 1, 600 } }, 1, { 600 }, 1,
-                  FB_E_INVALID_MEMORY },
-                { "tiled", NV12, TILED, 64, 64, { { 0, 1, 0, 16 } }, 1, { 24 }, 1, 0 },
-                { "tiled, beyond", NV12, TILED, 64, 64, { { 0, 1, 9, 16 } }, 1, { 24 }, 1,
-                  FB_E_INVALID_MEMORY },
-                { "implicit modifier", NV12, DRM_FORMAT_MOD_INVALID, 64, 64, { { 0, 1, 0, 16 } }, 1,
-                  { 24 }, 1,
-                  0 },
-                { "unknown format", 0x12345678, 0, 64, 64, { { 0, 0, 0, 16 } }, 1, { 24 }, 1, 0 },
-                { "unknown format, beyond", 0x12345678, 0, 64, 64, { { 0, 0, 20, 16 } }, 1, { 24 }, 1,
-                  FB_E_INVALID_MEMORY },
-        };
-
-        for (size_t i = 0; i < FB_ELEMENTSOF(rows); i++) {
+        for (size_t i = 0; i < FB_ELEMENTSOF(judgements); i++) {
+                const Judgement *row = &judgements[i];
                 const char *why = NULL;
+                int r;
 
-                ROW("%s", rows[i].name);
-                CHECK_INT(format_judge_planes(rows[i].fourcc, rows[i].modifier, rows[i].width, rows[i].height,
-                                              rows[i].planes, rows[i].n_planes, rows[i].sizes,
-                                              rows[i].n_memories, &why),
-                          rows[i].expected);
-                CHECK(!why == (rows[i].expected == 0));
+                ROW("%s", row->name);
+                r = format_judge_planes(row->fourcc, row->modifier, row->width, row->height, row->planes,
+                                        row->n_planes, row->sizes, row->n_memories, &why);
+                CHECK_INT(r, row->expected);
+                CHECK(!why == (row->expected == 0));
         }
 }
 
