@@ -55,7 +55,8 @@ SEALS_ALLOWED = ('base/memfd.c', 'tests/', 'examples/', 'bench/')
 WORDS = [w[::-1] for w in ('edualc', 'ciporhtna', 'ianepo', 'tpgtahc', 'tolipoc', 'yb-derohtua-oc',
                            'htiw detareneg', 'derahs/..')]
 ISSUES = re.compile(r'\b(issue|ticket)s? #?\d+\b', re.I)
-UNFINISHED = re.compile(r'\b(' + '|'.join(('TO' + 'DO', 'FIX' + 'ME', 'X' * 3)) + r')\b')
+# TAP has a directive of this name
+UNFINISHED = re.compile(r'(?<!SKIP\|)\b(' + '|'.join(('TO' + 'DO', 'FIX' + 'ME', 'X' * 3)) + r')\b')
 
 
 class Tree:
@@ -68,8 +69,8 @@ class Tree:
 
     def list_files(self):
         if os.path.isdir(os.path.join(self.root, '.git')):
-            command = ['git', '-C', self.root, '-c', 'safe.directory=*', 'ls-files', '-z', '--cached', '--others',
-                       '--exclude-standard']
+            command = ['git', '-C', self.root, '-c', 'safe.directory=*', 'ls-files', '-z', '--cached',
+                       '--others', '--exclude-standard']
             out = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
             return set(out.decode().split('\0')) - {''}
         found = set()
@@ -227,9 +228,9 @@ def check_headers(tree):
     """each header compiles alone, the public one in strict C99 and in C++"""
     cc = os.environ.get('CC', 'cc').split()
     cxx = os.environ.get('CXX', 'c++').split()
-    inside = cc + ['-std=gnu17', '-xc', '-fsyntax-only', '-Wall', '-Wextra', '-Werror', '-Wno-unused-parameter',
-                   '-Wno-missing-field-initializers', '-Wno-unused-function', '-Wno-unused-const-variable',
-                   '-D_GNU_SOURCE', '-D_FILE_OFFSET_BITS=64', '-I.'] + \
+    inside = cc + ['-std=gnu17', '-xc', '-fsyntax-only', '-Wall', '-Wextra', '-Werror', '-D_GNU_SOURCE',
+                   '-I.', '-D_FILE_OFFSET_BITS=64', '-Wno-unused-parameter', '-Wno-missing-field-initializers',
+                   '-Wno-unused-function', '-Wno-unused-const-variable'] + \
         pkg_config('libsystemd', 'libdrm', 'glib-2.0', 'gio-2.0', 'libpng', 'libv4l2')
     jobs = [(h, inside) for h in tree.having('.h') if not h.startswith(('tests/', 'bench/', 'examples/'))]
     public = 'libframebus/framebus.h'
@@ -280,7 +281,7 @@ def undocumented_members(tree, name, interface):
             if comment is None:
                 yield f'{name}:{n}: {child.tag} {child.get("name")} has no comment before it'
             elif not comment.strip().startswith(child.get('name') + ':'):
-                yield f'{name}:{n}: the comment before {child.get("name")} does not begin with that and a colon'
+                yield f'{name}:{n}: the comment before it does not begin with "{child.get("name")}:"'
             for i, arg in enumerate(child.iter('arg')):
                 if not arg.get('name'):
                     yield f'{name}:{n}: argument {i} of {child.get("name")} has no name'
@@ -333,7 +334,8 @@ def check_signatures(tree):
                                ('org.framebus.Publication1', 'method')):
             found = signature_of(tree, interface, tag, member)
             if found != values[macro][1]:
-                yield f'interfaces/names.h:{values[macro][0]}: {macro} is not {interface}.{member}\'s ({found})'
+                n = values[macro][0]
+                yield f'interfaces/names.h:{n}: {macro} is not that of {interface}.{member}: {found}'
 
 
 CHECKS = {
