@@ -210,7 +210,10 @@ int main(int argc, char **argv) {
                 .preferred = { .fourcc = DRM_FORMAT_NV12, .width = 640, .height = 480, .rate = { 30, 1 } },
         };
         struct framebus_mode modes[CANVAS_N_FORMATS];
-        int r = parse_options(&t, argc, argv);
+        int r;
+
+        log_init(t.options.name, LOG_LEVEL_INFO);
+        r = parse_options(&t, argc, argv);
 
         if (r >= 0)
                 return r;

@@ -295,7 +295,10 @@ int main(int argc, char **argv) {
                 .options = { .name = "framebus-y4m", .driver = "y4m" },
         };
         char description[FB_TEXT_MAX];
-        int r = parse_options(&t, argc, argv);
+        int r;
+
+        log_init(t.options.name, LOG_LEVEL_INFO);
+        r = parse_options(&t, argc, argv);
 
         if (r >= 0)
                 return r;

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What V4L2 calls the pixel formats of DRM, and how their planes lie in one V4L2 buffer. Pure. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libframebus/framebus.h"
+
+typedef struct PixelFormat {
+        uint32_t v4l2, fourcc;
+        uint8_t n_planes;   /* 0: compressed */
+        uint8_t bits;       /* of a pixel in the first plane */
+        uint8_t hsub, vsub; /* how much smaller the others are */
+} PixelFormat;
+
+/* NULL: a format that DRM does not have. */
+const PixelFormat *pixel_format_find(uint32_t v4l2);
+
+/* The order in which formats are offered, 0 first. */
+size_t pixel_format_get_rank(const PixelFormat *f);
+size_t pixel_format_get_rank_of_fourcc(uint32_t fourcc);
+
+bool pixel_format_is_compressed(const PixelFormat *f);
+
+/*
+ * @bytesperline  as the driver says; 0: tightly packed
+ * @ret_size      bytes of a whole frame
+ * -EINVAL: lines shorter than the width; -ENOTSUP: compressed; -EOVERFLOW.
+ */
+int pixel_format_get_layout(const PixelFormat *f, uint32_t width, uint32_t height, uint32_t bytesperline,
+                            struct framebus_plane ret_planes[4], size_t *ret_n_planes, size_t *ret_size);

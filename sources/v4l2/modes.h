@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a device can do, as the modes of a source. */
+#pragma once
+
+#include "interfaces/wire.h"
+#include "libframebus/framebus.h"
+#include "sources/v4l2/device.h"
+
+#define MODES_FORMATS_MAX 64u
+
+typedef struct ModeTable {
+        struct framebus_mode modes[FB_MODES_MAX]; /* the best first */
+        size_t n_modes;
+        uint32_t formats[MODES_FORMATS_MAX]; /* of V4L2, that these modes are made with */
+        size_t n_formats;
+        size_t n_unknown; /* formats of the device that DRM has no name for */
+} ModeTable;
+
+/*
+ * Asks the device for all that it can do by itself (emulated formats are left out). A device that does not know sizes or
+ * rates gets those that are set now. The best are raw formats, at 24 frames a second or more, then the largest.
+ * Where there are more than 256 modes the rates of one size become a range.
+ *
+ * Errors: -ENODATA: nothing that DRM has a name for; -ENOMEM; what the device failed with.
+ */
+int modes_enumerate(const Device *d, ModeTable *ret_table);
+
+/* The V4L2 format that @fourcc is made with; 0: none. */
+uint32_t modes_get_pixelformat(const ModeTable *t, uint32_t fourcc);

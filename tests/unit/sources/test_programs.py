@@ -1,0 +1,405 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The capture programs against a fake broker: what they say, what they send, how they end."""
+
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import fakebroker  # noqa: E402
+from fakebroker import Broker, program  # noqa: E402
+
+
+def fourcc(text):
+    return struct.unpack('<I', text.ljust(4).encode())[0]
+
+
+NV12, YU12, YUYV, BG24 = fourcc('NV12'), fourcc('YU12'), fourcc('YUYV'), fourcc('BG24')
+
+
+def read_strip(frame, lower):
+    """The number in a picture of framebus-pattern, from its man page; None if there is none."""
+    width, height = frame.mode['width'], frame.mode['height']
+    first, step = {NV12: (0, 1), YU12: (0, 1), YUYV: (0, 2), BG24: (1, 3)}[frame.mode['fourcc']]
+    columns, rows = (40, 2) if width >= 80 else (16, 5)
+    side = max(min(min(width // columns, height // (6 * rows)) & ~1, 16), 2)
+    stride = frame.planes[0][3]
+    bits = ''
+    for i in range(80):
+        x = i % columns * side + side // 2
+        y = i // columns * side + side // 2 + (height - rows * side if lower else 0)
+        bits += '1' if frame.data[first + y * stride + x * step] >= 128 else '0'
+    number, crc = int(bits[:64], 2), 0xffff
+    for byte in number.to_bytes(8, 'big'):
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xffff
+    return number if crc == int(bits[64:], 2) else None
+
+
+class Test(unittest.TestCase):
+    def broker(self, name, *args, **more):
+        b = Broker([program(name), *args], **more)
+        self.addCleanup(lambda: b.process.poll() is None and b.process.kill())
+        return b
+
+    def opened(self, *args, **more):
+        b = self.broker(*args, **more)
+        self.assertTrue(b.wait(lambda: b.modes), 'Modes')
+        return b
+
+    def hang_up(self, b):
+        b.close()
+        status, err = b.end()
+        self.assertEqual((status, err), (0, ''))
+
+
+class Pattern(Test):
+    def test_modes(self):
+        b = self.opened('framebus-pattern', '--size', '320x200', '--rate', '30000/1001', '-f', 'YUYV')
+        self.assertEqual([m['fourcc'] for m in b.modes], [YUYV, NV12, YU12, BG24])
+        for m in b.modes:
+            self.assertEqual((m['width'], m['height'], m['rate']), (320, 200, (30000, 1001)))
+            self.assertEqual((m['width-range'], m['height-range']), ((32, 8192, 2), (32, 8192, 2)))
+            self.assertEqual(m['rate-range'], (1, 1, 240, 1))
+        self.assertEqual(b.described, {'description': 'Test picture', 'driver': 'pattern'})
+        b.run_for(0.2)
+        self.assertEqual(b.frames, [])  # nobody asked for any
+        self.hang_up(b)
+
+    def check_frame(self, f, mode, size, n_planes):
+        self.assertEqual(f.seals & fakebroker.FINAL_SEALS, fakebroker.FINAL_SEALS)
+        self.assertEqual((f.mode['fourcc'], f.mode['width'], f.mode['height'], f.mode['rate']), mode)
+        self.assertNotIn('width-range', f.mode)
+        self.assertEqual((f.size, f.n_fds, len(f.planes)), (size, 1, n_planes))
+        self.assertEqual(sum(p[2] for p in f.planes), size)
+        self.assertEqual(read_strip(f, False), f.seq)
+        self.assertEqual(read_strip(f, True), f.seq)
+        self.assertEqual(f.meta, {'device-sequence': f.seq})
+
+    def test_formats(self):
+        b = self.opened('framebus-pattern')
+        for code, bits, planes in ((NV12, 12, 2), (YU12, 12, 3), (YUYV, 16, 1), (BG24, 24, 1)):
+            for width, height in ((32, 32), (130, 98), (640, 360)):
+                n = len(b.frames)
+                b.start(code, width, height, (200, 1))
+                self.assertTrue(b.wait(lambda: len([f for f in b.frames[n:] if f.mode['width'] == width]) >= 5))
+                for f in b.frames[n:]:
+                    if f.mode['width'] == width and f.mode['fourcc'] == code:
+                        self.check_frame(f, (code, width, height, (200, 1)), width * height * bits // 8, planes)
+        seqs = [f.seq for f in b.frames]
+        self.assertEqual(seqs, sorted(set(seqs)))
+        self.assertEqual(b.formats, list(range(1, 13)))  # a new number for each mode
+        self.assertEqual(b.states[0], ('streaming', ''))
+        self.hang_up(b)
+
+    def test_rate(self):
+        b = self.opened('framebus-pattern', '-r', '30000/1001', '-s', '64x64')
+        b.start_first()
+        self.assertTrue(b.wait(lambda: b.frames and b.frames[-1].seq >= 45))
+        first = b.frames[0]
+        for f in b.frames:  # exact from the first on, whatever was lost on a busy machine
+            exact = (f.seq - first.seq) * 1001 * 10**9 // 30000
+            self.assertLessEqual(abs(f.pts_ns - first.pts_ns - exact), 1)
+            self.assertGreaterEqual(f.arrived_ns, f.pts_ns)
+        self.hang_up(b)
+
+    def test_stop_and_start(self):
+        b = self.opened('framebus-pattern', '-r', '100', '-s', '64x64')
+        b.start_first()
+        self.assertTrue(b.wait(lambda: len(b.frames) >= 3))
+        b.stop()
+        b.run_for(0.1)
+        n, last = len(b.frames), b.frames[-1].seq
+        b.run_for(0.3)
+        self.assertEqual(len(b.frames), n)
+        b.start_first()
+        self.assertTrue(b.wait(lambda: len(b.frames) > n))
+        self.assertEqual(b.frames[n].seq, last + 1)  # what nobody wanted is not lost
+        self.hang_up(b)
+
+    def test_missed_ticks_are_lost(self):
+        b = self.opened('framebus-pattern', '-r', '100', '-s', '64x64')
+        b.start_first()
+        self.assertTrue(b.wait(lambda: len(b.frames) >= 5))
+        b.process.send_signal(signal.SIGSTOP)
+        b.run_for(0.5)
+        n = len(b.frames)
+        b.process.send_signal(signal.SIGCONT)
+        self.assertTrue(b.wait(lambda: len(b.frames) > n + 5))
+        steps = [y.seq - x.seq for x, y in zip(b.frames, b.frames[1:])]
+        self.assertGreater(max(steps), 40)
+        for f in b.frames:  # and the time line went on
+            self.assertLessEqual(abs(f.pts_ns - b.frames[0].pts_ns - (f.seq - b.frames[0].seq) * 10**7), 1)
+            self.assertEqual(read_strip(f, False), f.seq)
+        self.hang_up(b)
+
+    def test_no_room(self):
+        b = self.opened('framebus-pattern', '-r', '100', '-s', '64x64', release=False)
+        b.start_first()
+        self.assertTrue(b.wait(lambda: len(b.frames) >= 8))
+        b.run_for(0.3)
+        self.assertEqual(len(b.frames), 8)
+        b.release = True
+        b.emit('Release', fakebroker.GLib.Variant('(at)', ([f.seq for f in b.frames],)))
+        self.assertTrue(b.wait(lambda: len(b.frames) > 8))
+        self.assertGreater(b.frames[8].seq, b.frames[7].seq + 10)
+        self.assertEqual(read_strip(b.frames[8], False), b.frames[8].seq)
+        b.close()
+        status, err = b.end()
+        self.assertEqual((status, err.count('\n')), (0, 1))  # told once, not for every frame
+        self.assertIn('the broker has too many that it has not taken yet', err)
+
+    def test_impossible_mode(self):
+        b = self.opened('framebus-pattern')
+        b.start(NV12, 33, 32, (30, 1))
+        self.assertEqual(b.end()[0], 1)
+        self.assertEqual(b.states, [('failed', 'cannot make NV12 33x32 at 30/1: Invalid argument')])
+
+    def test_usage(self):
+        for args in (['-s', '30x30'], ['-s', '641x480'], ['-s', 'x'], ['-r', '0'], ['-r', '241'], ['-f', 'NV13'], ['file'],
+                     ['--nonsense']):
+            r = subprocess.run([program('framebus-pattern'), *args], stderr=subprocess.PIPE, check=False)
+            self.assertEqual(r.returncode, 2, args)
+            self.assertNotEqual(r.stderr, b'')
+        r = subprocess.run([program('framebus-pattern')], stderr=subprocess.PIPE, check=False)
+        self.assertEqual(r.returncode, 2)
+        self.assertIn(b'use --publish NAME', r.stderr)
+
+
+# name in the file, fourcc, and what the planes of 6x4 are: (width, height) in bytes
+Y4M_FORMATS = (
+    ('C420jpeg', 'YU12', ((6, 4), (3, 2), (3, 2))),
+    ('C420mpeg2', 'YU12', ((6, 4), (3, 2), (3, 2))),
+    ('C420paldv', 'YU12', ((6, 4), (3, 2), (3, 2))),
+    ('C422', 'YU16', ((6, 4), (3, 4), (3, 4))),
+    ('C444', 'YU24', ((6, 4), (6, 4), (6, 4))),
+    ('C411', 'YU11', ((6, 4), (2, 4), (2, 4))),
+    ('C410', 'YUV9', ((6, 4), (2, 1), (2, 1))),
+    ('Cmono', 'R8', ((6, 4),)),
+    ('Cmono10', 'R10', ((12, 4),)),
+    ('Cmono16', 'R16', ((12, 4),)),
+)
+
+
+def y4m(n, fmt='C420jpeg', size=36, rate='50:1'):
+    """A recording of 6x4 and its frames."""
+    r = random.Random(n)
+    frames = [r.randbytes(size) for _ in range(n)]
+    return f'YUV4MPEG2 W6 H4 F{rate} Ip {fmt}\n'.encode() + b''.join(b'FRAME\n' + f for f in frames), frames
+
+
+class Y4m(Test):
+    def file(self, data):
+        f = tempfile.NamedTemporaryFile(suffix='.y4m')
+        self.addCleanup(f.close)
+        f.write(data)
+        f.flush()
+        return f.name
+
+    def test_formats(self):
+        for fmt, code, planes in Y4M_FORMATS:
+            with self.subTest(fmt):
+                data, frames = y4m(3, fmt, sum(w * h for w, h in planes))
+                b = self.opened('framebus-y4m', self.file(data))
+                self.assertEqual(b.modes, [{'fourcc': fourcc(code), 'modifier': 0, 'width': 6, 'height': 4, 'rate': (50, 1)}])
+                b.start_first()
+                self.assertEqual(b.end(), (0, ''))
+                self.assertEqual([f.data for f in b.frames], frames)
+                self.assertEqual([f.seq for f in b.frames], [1, 2, 3])
+                offset = 0
+                for plane, (width, height) in zip(b.frames[0].planes, planes):
+                    self.assertEqual(plane, (0, offset, width * height, width))
+                    offset += width * height
+                self.assertEqual(len(b.frames[0].planes), len(planes))
+
+    def test_real_time(self):
+        data, frames = y4m(26, rate='50:1')
+        b = self.opened('framebus-y4m', self.file(data))
+        b.start_first()
+        self.assertEqual(b.end(), (0, ''))
+        self.assertEqual(len(b.frames), 26)
+        spent = b.frames[-1].pts_ns - b.frames[0].pts_ns
+        self.assertGreaterEqual(spent, 500 * 10**6)  # 25 frames of 20 ms, later only on a busy machine
+        for f in b.frames:
+            self.assertGreaterEqual(f.arrived_ns, f.pts_ns)
+
+    def test_file_waits_for_viewers(self):
+        data, frames = y4m(20)
+        b = self.opened('framebus-y4m', self.file(data))
+        b.run_for(0.6)  # longer than it lasts
+        self.assertEqual(b.frames, [])
+        b.start_first()
+        self.assertTrue(b.wait(lambda: len(b.frames) >= 5))
+        b.stop()
+        b.run_for(0.1)
+        n = len(b.frames)
+        b.run_for(0.5)
+        self.assertEqual(len(b.frames), n)
+        b.start_first()
+        self.assertEqual(b.end(), (0, ''))
+        self.assertEqual([f.data for f in b.frames], frames)
+        self.assertEqual([i for i, f in enumerate(b.frames) if f.flags & 4], [n])  # a discontinuity there only
+
+    def test_loop(self):
+        data, frames = y4m(3)
+        b = self.opened('framebus-y4m', '--loop', self.file(data))
+        b.start_first()
+        self.assertTrue(b.wait(lambda: len(b.frames) >= 10))
+        self.assertEqual([f.data for f in b.frames[:9]], frames * 3)
+        self.hang_up(b)
+
+    def test_fast(self):
+        data, frames = y4m(300, rate='1:1')
+        b = self.opened('framebus-y4m', '--fast', self.file(data))
+        b.start_first()
+        self.assertEqual(b.end(), (0, ''))  # instead of five minutes
+        self.assertEqual([f.data for f in b.frames], frames)
+
+    def feed(self, data, pieces, pause):
+        """A pipe that gets the data in pieces."""
+        r, w = os.pipe()
+
+        def write():
+            size = -(-len(data) // pieces)
+            with os.fdopen(w, 'wb', buffering=0) as f:
+                for i in range(0, len(data), size):
+                    try:
+                        f.write(data[i:i + size])
+                    except BrokenPipeError:
+                        return
+                    time.sleep(pause)
+        t = threading.Thread(target=write)
+        t.start()
+        self.addCleanup(t.join)
+        return os.fdopen(r, 'rb')
+
+    def test_stdin(self):
+        data, frames = y4m(10)
+        with self.feed(data, 57, 0.005) as stdin:
+            b = self.opened('framebus-y4m', '--pause', '-', stdin=stdin)
+        b.start_first()
+        self.assertEqual(b.end(), (0, ''))
+        self.assertEqual([f.data for f in b.frames], frames)
+
+    def test_stdin_unwatched_is_thrown_away_in_real_time(self):
+        data, frames = y4m(25)
+        with self.feed(data, 1, 0) as stdin:
+            b = self.opened('framebus-y4m', '-', stdin=stdin)
+        b.run_for(0.24)
+        b.start_first()
+        began = time.monotonic_ns()
+        self.assertEqual(b.end(), (0, ''))
+        self.assertLess(time.monotonic_ns() - began, 10 * 10**9)
+        self.assertTrue(0 < len(b.frames) < 20, len(b.frames))
+        self.assertEqual([f.data for f in b.frames], frames[-len(b.frames):])
+        self.assertEqual(b.frames[0].seq, 1)  # nothing was lost: nobody watched
+
+    def test_stdin_unwatched_ends(self):
+        with self.feed(y4m(5)[0], 1, 0) as stdin:
+            b = self.opened('framebus-y4m', '-', stdin=stdin)
+        self.assertEqual(b.end(), (0, ''))
+
+    def test_fifo(self):
+        data, frames = y4m(5)
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, 'fifo')
+            os.mkfifo(path)
+            b = self.broker('framebus-y4m', '--pause', path)
+            b.run_for(0.2)
+            self.assertIsNone(b.process.poll())  # waits for a writer
+            with open(path, 'wb') as f:
+                f.write(data)
+            self.assertTrue(b.wait(lambda: b.modes))
+            b.start_first()
+            self.assertEqual(b.end(), (0, ''))
+        self.assertEqual([f.data for f in b.frames], frames)
+
+    def test_hang_up_before_the_header(self):
+        r, w = os.pipe()
+        with os.fdopen(r, 'rb') as stdin, os.fdopen(w, 'wb'):
+            b = self.broker('framebus-y4m', '-', stdin=stdin)
+            b.run_for(0.2)
+            b.close()
+            self.assertEqual(b.end(), (0, ''))
+
+    def check_bad(self, data, reason):
+        path = self.file(data)
+        b = self.broker('framebus-y4m', path)
+        if b.wait(lambda: b.modes or b.states or b.process.poll() is not None) and b.modes:
+            b.start_first()
+        status, err = b.end()
+        self.assertEqual(status, 1)
+        self.assertEqual(b.states[-1], ('failed', f'{path}: {reason}'))
+        self.assertEqual(err, f'framebus-y4m: {path}: {reason}\n')
+        return b
+
+    def test_bad_data(self):
+        data = y4m(3)[0]
+        self.check_bad(b'', 'the file is empty')
+        self.check_bad(b'RIFF....', 'not a yuv4mpeg2 file: it does not begin with YUV4MPEG2')
+        self.check_bad(b'YUV4MPEG2 W6 H4 F0:0\n', "the header's rate, '0:0', is zero; give --rate")
+        self.check_bad(b'YUV4MPEG2 W6 H4 F1:1 C\xff\xff\n', "unknown pixel format 'C??'")
+        b = self.check_bad(data[:-1], 'the file ends in frame 3, after 35 of 36 bytes')
+        self.assertEqual(len(b.frames), 2)  # what was whole went out
+        b = self.check_bad(data.replace(b'W6', b'W4'), 'frame 2 does not begin with FRAME: the header lies about '
+                           "the frames' size, or the file is damaged")
+
+    def test_memory_is_bounded_by_what_is_there(self):
+        """A header that promises the largest frame costs nothing until the bytes come."""
+        path = self.file(b'YUV4MPEG2 W16384 H10922 F1:1\nFRAME\n')
+        b = self.opened('framebus-y4m', path)
+        with open(f'/proc/{b.process.pid}/status', encoding='ascii') as f:
+            rss = [int(line.split()[1]) for line in f if line.startswith('VmHWM')][0]
+        self.assertLess(rss, 64 * 1024)
+        self.hang_up(b)
+
+    def test_no_file(self):
+        for path, reason in (('/nowhere/clip.y4m', 'No such file or directory'), ('/tmp', 'Is a directory')):
+            b = self.broker('framebus-y4m', path)
+            self.assertEqual(b.end(), (1, f'framebus-y4m: {path}: {reason}\n'))
+            self.assertEqual(b.states, [('failed', f'{path}: {reason}')])
+
+    def test_usage(self):
+        for args in ([], ['a', 'b'], ['-r', 'x', 'a'], ['--nonsense', 'a']):
+            r = subprocess.run([program('framebus-y4m'), *args], stderr=subprocess.PIPE, check=False)
+            self.assertEqual(r.returncode, 2, args)
+        with self.feed(y4m(1)[0], 1, 0) as stdin:
+            b = self.broker('framebus-y4m', '--loop', '-', stdin=stdin)
+            self.assertEqual(b.end(), (2, 'framebus-y4m: -: --loop needs a regular file\n'))
+
+
+@unittest.skipUnless(os.path.exists(program('framebus-v4l2')), 'built without libv4l2')
+class V4l2(Test):
+    def check_failure(self, path, status, state, reason):
+        b = self.broker('framebus-v4l2', path)
+        self.assertEqual(b.end(), (status, f'framebus-v4l2: {reason}\n'))
+        self.assertEqual(b.states, [(state, reason)])
+
+    def test_not_a_device(self):
+        self.check_failure('/dev/null', 3, 'failed', '/dev/null is not a V4L2 device')
+
+    def test_absent(self):
+        self.check_failure('/dev/video987', 4, 'absent', '/dev/video987 is not there: unplugged, or not plugged in yet')
+
+    @unittest.skipIf(os.geteuid() != 0, 'only root can try to be somebody else')
+    def test_no_permission(self):
+        with tempfile.NamedTemporaryFile() as f:
+            os.chmod(f.name, 0o660)
+            os.chown(f.name, 0, 44)
+            b = Broker(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', program('framebus-v4l2'), f.name])
+            status, _ = b.end()
+            self.assertEqual(status, 6)
+            self.assertEqual(b.states, [('failed', f'no permission to use {f.name}: members of the group video may')])
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
