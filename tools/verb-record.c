@@ -205,7 +205,8 @@ static void on_attached(framebus_subscription *sub, const struct framebus_grante
 static void on_lost(framebus_subscription *sub, uint64_t count, const char *reason, void *userdata) {
         RecordVerb *v = userdata;
 
-        tally_lost(&v->tally, count, reason);
+        if (!v->client.done)
+                tally_lost(&v->tally, count, reason);
 }
 
 static void on_disconnected(framebus_subscription *sub, uint64_t retry_ns, void *userdata) {

@@ -186,6 +186,8 @@ static void on_frame(framebus_subscription *sub, framebus_frame *frame, void *us
         WatchVerb *w = userdata;
         uint64_t now_ns = clock_now_ns(), pts_ns = framebus_frame_get_pts_ns(frame);
 
+        if (w->client.done)
+                return; /* what came with the last one that was wanted */
         client_wait_for(&w->client, "a frame", 0);
         if (framebus_frame_get_flags(frame) & FRAMEBUS_FRAME_REPLAYED)
                 return;
@@ -203,7 +205,8 @@ static void on_frame(framebus_subscription *sub, framebus_frame *frame, void *us
 static void on_lost(framebus_subscription *sub, uint64_t count, const char *reason, void *userdata) {
         WatchVerb *w = userdata;
 
-        tally_lost(&w->tally, count, reason);
+        if (!w->client.done)
+                tally_lost(&w->tally, count, reason);
 }
 
 static void on_suspended(framebus_subscription *sub, const char *reason, void *userdata) {
@@ -226,6 +229,8 @@ static void on_ended(framebus_subscription *sub, const char *reason, const struc
                      void *userdata) {
         WatchVerb *w = userdata;
 
+        if (w->client.done)
+                return;
         if (w->json)
                 happened(w, "ended", NULL, reason);
         client_finish(&w->client, client_tell_ended(&w->client, reason, error));
