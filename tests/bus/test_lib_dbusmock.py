@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""libframebus against a broker that python3-dbusmock plays: another D-Bus library, and answers of all kinds."""
+"""libframebus against a broker that python3-dbusmock plays: another D-Bus library, all kinds of answers."""
 
 import fcntl
 import os
@@ -18,10 +18,11 @@ MODE = {'fourcc': V('u', int.from_bytes(b'YUYV', 'little')), 'width': V('u', 4),
         'rate': V('(uu)', (30, 1))}
 PROPERTIES = {'Name': V('s', 'cam'), 'State': V('s', 'idle'), 'Modes': V('aa{sv}', [MODE]),
               'Lost': V('a{st}', {}), 'OfTheFuture': V('(ss)', ('a', 'b'))}
-GRANTED = ('dbus.Dictionary({"window": dbus.UInt32(3), "drop": "newest", "memory": "sealed", "order": "fifo", '
-           '"seq": dbus.UInt64(7), "epoch": "00", "mode": dbus.Dictionary({"fourcc": dbus.UInt32(0x56595559), '
-           '"width": dbus.UInt32(4), "height": dbus.UInt32(2), "rate": dbus.Struct((dbus.UInt32(30), '
-           'dbus.UInt32(1)))}, signature="sv")}, signature="sv")')
+GRANTED = ('dbus.Dictionary({"window": dbus.UInt32(3), "drop": "newest", "memory": "sealed", '
+           '"order": "fifo", "seq": dbus.UInt64(7), "epoch": "00", '
+           '"mode": dbus.Dictionary({"fourcc": dbus.UInt32(0x56595559), "width": dbus.UInt32(4), '
+           '"height": dbus.UInt32(2), "rate": dbus.Struct((dbus.UInt32(30), dbus.UInt32(1)))}, '
+           'signature="sv")}, signature="sv")')
 
 
 def refuse(name):
@@ -43,8 +44,9 @@ class Mocked(fbtest.TestCase):
 
     def start_mock(self):
         env = {**self.bus.env(), 'DBUS_SESSION_BUS_ADDRESS': self.bus.address}
-        mock = self.enter(fbtest.Process([sys.executable, '-m', 'dbusmock', '--session', '--is-object-manager',
-                                          'org.framebus', '/org/framebus', MANAGER], env=env))
+        argv = [sys.executable, '-m', 'dbusmock', '--session', '--is-object-manager',
+                'org.framebus', '/org/framebus', MANAGER]
+        mock = self.enter(fbtest.Process(argv, env=env))
         fbtest.wait_until(lambda: self.bus.owner('org.framebus'), 10, 'dbusmock')
         self.method('/org/framebus', MANAGER, 'Resolve', 's', 'o',
                     f'ret = dbus.ObjectPath("{CAM}") if args[0] == "cam" else None\n'
@@ -64,8 +66,9 @@ class Mocked(fbtest.TestCase):
         self.tell('/org/framebus', 'AddObject', '(ssa{sv}a(ssss))', CAM, SOURCE, PROPERTIES, [])
 
     def probe(self, *args):
-        return self.enter(fbtest.Process([*fbtest.wrapper(), str(fbtest.build_path('tests/unit/lib/lib-probe')),
-                                          self.bus.address, *args], stdin=subprocess.PIPE))
+        program = str(fbtest.build_path('tests/unit/lib/lib-probe'))
+        return self.enter(fbtest.Process([*fbtest.wrapper(), program, self.bus.address, *args],
+                                         stdin=subprocess.PIPE))
 
     def lines(self, *args):
         process = self.probe(*args)
@@ -73,7 +76,8 @@ class Mocked(fbtest.TestCase):
         return process.out().splitlines()
 
     def said(self, process, line, times=1):
-        fbtest.wait_until(lambda: process.out().splitlines().count(line) >= times, 10, f'{line}: {process.log()}')
+        fbtest.wait_until(lambda: process.out().splitlines().count(line) >= times, 10,
+                          f'{line}: {process.log()}')
 
     def test_list(self):
         self.assertEqual(self.lines('list'), ['source cam idle modes=1 width=4', 'done'])
@@ -81,8 +85,8 @@ class Mocked(fbtest.TestCase):
         self.assertEqual(self.lines('list'), ['done'])
 
     def emit_manager(self, member, signature, *args):
-        self.tell('/org/framebus', 'EmitSignal', '(sssav)', 'org.freedesktop.DBus.ObjectManager', member, signature,
-                  list(args))
+        self.tell('/org/framebus', 'EmitSignal', '(sssav)', 'org.freedesktop.DBus.ObjectManager', member,
+                  signature, list(args))
 
     def test_watch(self):
         process = self.probe('watch')
@@ -113,7 +117,8 @@ class Mocked(fbtest.TestCase):
     def test_refused(self):
         for error in ('org.framebus.Error.NoCommonMode', 'org.framebus.Error.LimitsExceeded',
                       'org.framebus.Error.FdPassingRequired', 'org.freedesktop.DBus.Error.AccessDenied'):
-            for verb, member, signature in ('attach', 'Attach', 'hoa{sv}'), ('subscribe', 'Subscribe', 'oa{sv}'):
+            for verb, member, signature in (('attach', 'Attach', 'hoa{sv}'),
+                                            ('subscribe', 'Subscribe', 'oa{sv}')):
                 with self.subTest(error=error, verb=verb):
                     self.method(CAM, SOURCE, member, 'a{sv}', signature, refuse(error))
                     self.assertEqual(self.lines(verb), [f'ended refused {error}'])
@@ -122,7 +127,8 @@ class Mocked(fbtest.TestCase):
     def test_nonsense(self):
         """An answer of another type, and a channel that is none."""
         self.method(CAM, SOURCE, 'Subscribe', 'a{sv}', 's', 'ret = "no"')
-        self.assertEqual(self.lines('subscribe'), ['ended refused org.freedesktop.DBus.Error.InconsistentMessage'])
+        self.assertEqual(self.lines('subscribe'),
+                         ['ended refused org.freedesktop.DBus.Error.InconsistentMessage'])
         self.method(CAM, SOURCE, 'Attach', 'a{sv}', 'hoa{sv}',
                     f'ret = (dbus.types.UnixFd(0), dbus.ObjectPath("/org/framebus/subscription"), {GRANTED})')
         process = self.probe('attach')
@@ -137,15 +143,19 @@ class Mocked(fbtest.TestCase):
         self.emit('Frame', 'tttuuaha(uttu)a{sv}', V('t', seq), V('t', seq), V('t', 1), V('u', 1), V('u', 0),
                   V('ah', [0]), V('a(uttu)', [(0, 0, 16, 8)]), V('a{sv}', {}), fds=[fd])
 
+    def names(self):
+        driver = 'org.freedesktop.DBus'
+        return set(fbtest.call(self.conn, driver, '/org/freedesktop/DBus', driver, 'ListNames')[0])
+
     def test_frames(self):
-        self.method(CAM, SOURCE, 'Subscribe', 'a{sv}', 'oa{sv}', f'ret = (dbus.ObjectPath("{SUB}"), {GRANTED})')
+        self.method(CAM, SOURCE, 'Subscribe', 'a{sv}', 'oa{sv}',
+                    f'ret = (dbus.ObjectPath("{SUB}"), {GRANTED})')
         self.tell('/org/framebus', 'AddObject', '(ssa{sv}a(ssss))', SUB, SUBSCRIPTION, {},
                   [('Release', 'at', '', ''), ('Close', '', '', '')])
-        known = set(fbtest.call(self.conn, 'org.freedesktop.DBus', '/', 'org.freedesktop.DBus', 'ListNames')[0])
+        known = self.names()
         process = self.probe('subscribe')
         self.said(process, 'attached window=3')
-        names = fbtest.call(self.conn, 'org.freedesktop.DBus', '/', 'org.freedesktop.DBus', 'ListNames')[0]
-        self.subscriber, = set(names) - known
+        self.subscriber, = self.names() - known
         self.emit('FormatChanged', 'tua{sv}', V('t', 1), V('u', 1), V('a{sv}', MODE))
         self.frame(8, memfd(b'framebus' * 2))
         self.said(process, 'frame 8 0 16 framebus')
@@ -156,7 +166,8 @@ class Mocked(fbtest.TestCase):
         self.said(process, 'frame 13 0 16 subefram')
 
         def released():
-            calls = fbtest.call(self.conn, 'org.framebus', SUB, MOCK, 'GetMethodCalls', V('(s)', ('Release',)))[0]
+            calls = fbtest.call(self.conn, 'org.framebus', SUB, MOCK, 'GetMethodCalls',
+                                V('(s)', ('Release',)))[0]
             return [seq for _, args in calls for seq in args[0]]
         fbtest.wait_until(lambda: released() == [8, 9, 13], what='releases')
         self.emit('Ended', 'ts', V('t', 1), V('s', 'revoked'))
