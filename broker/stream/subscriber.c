@@ -53,13 +53,22 @@ static void fail(Subscriber *s) {
 
 void subscriber_lose(Subscriber *s, uint64_t count, LossReason reason) {
         s->lost[reason] += count;
-        s->untold[reason] += count;
+        (s->held ? s->untold_after : s->untold)[reason] += count;
+}
+
+/* No frame is held any more: what was lost after it comes before the next one. */
+static void losses_move_up(Subscriber *s) {
+        for (LossReason i = 0; i < _LOSS_MAX; i++) {
+                s->untold[i] += s->untold_after[i];
+                s->untold_after[i] = 0;
+        }
 }
 
 void subscriber_drop_held(Subscriber *s, LossReason reason) {
         if (!s->held)
                 return;
         s->held = frame_unref(s->held);
+        losses_move_up(s);
         subscriber_lose(s, 1, reason);
 }
 
@@ -171,6 +180,7 @@ static void send_held(Subscriber *s, uint64_t now_ns) {
         Frame *f = take_ptr(s->held);
 
         send(s, f, 0, now_ns);
+        losses_move_up(s);
         frame_unref(f);
 }
 

@@ -56,7 +56,8 @@ struct Subscriber {
         Window window;
         Frame *held; /* the newest frame, for when credit returns (drop=latest) or the conduit opens; a reference */
         uint64_t lost[_LOSS_MAX];
-        uint64_t untold[_LOSS_MAX];
+        uint64_t untold[_LOSS_MAX];       /* since the last frame; before the one that is held */
+        uint64_t untold_after[_LOSS_MAX]; /* after the one that is held */
         uint64_t delivered;
         uint32_t format_told;
         Sampler latency; /* capture to release */
