@@ -2,8 +2,8 @@
 /*
  * The connection and the loop.
  *
- * Signals: the handler sets a flag and writes to an eventfd that the loop polls; without SA_RESTART, so that a write to
- * a full pipe ends as well. A second signal of the kind ends the program the hard way.
+ * Signals: the handler sets a flag and writes to an eventfd that the loop polls; without SA_RESTART, so that a write
+ * that waits ends as well. A second signal of the kind ends the program the hard way.
  */
 #include "tools/client.h"
 
@@ -51,10 +51,6 @@ bool client_is_interrupted(void) {
         return __atomic_load_n(&interrupted, __ATOMIC_RELAXED);
 }
 
-const bool *client_interrupted_flag(void) {
-        return &interrupted;
-}
-
 void client_message(const char *format, ...) {
         _cleanup_free_ char *text = NULL;
         va_list args;
@@ -90,7 +86,7 @@ int client_open(Client *c, const Options *o, const char *source) {
         int r;
 
         *c = (Client){ .options = o, .source = source, .deadline_ns = UINT64_MAX, .tick_ns = UINT64_MAX,
-                        .interrupt_status = STATUS_FAILED };
+                        .interrupt_status = STATUS_FAILED, .output_fd = -1 };
         if (source && !fb_source_name_is_valid(source)) {
                 client_message("%s is no name of a source: 1 to 64 letters, digits and . _ : -, no dot in front. "
                                "`framebusctl list` shows the names", source);
@@ -127,9 +123,9 @@ void client_wait_for(Client *c, const char *what, uint64_t default_ns) {
         c->deadline_ns = wait_ns > 0 ? clock_now_ns() + wait_ns : UINT64_MAX;
 }
 
-/* Waits for whatever comes first. Returns 0 or a negative errno. */
-static int client_poll(Client *c) {
-        struct pollfd fds[2] = { { .fd = interrupt_fd, .events = POLLIN } };
+/* Waits for whatever comes first, or not at all. Returns 0 or a negative errno. */
+static int client_poll(Client *c, bool wait) {
+        struct pollfd fds[3] = { { .fd = interrupt_fd, .events = POLLIN }, { .fd = c->output_fd, .events = POLLOUT } };
         uint64_t now, until = FB_MIN(c->deadline_ns, c->tick_ns);
         struct timespec ts;
         int events;
@@ -137,14 +133,16 @@ static int client_poll(Client *c) {
         events = framebus_get_events(c->fb);
         if (events < 0)
                 return events;
-        fds[1] = (struct pollfd){ .fd = framebus_get_fd(c->fb), .events = (short)events };
+        fds[2] = (struct pollfd){ .fd = framebus_get_fd(c->fb), .events = (short)events };
 
         until = FB_MIN(until, framebus_get_timeout(c->fb));
         now = clock_now_ns();
-        until = until > now ? FB_MIN(until - now, 3600 * NSEC_PER_SEC) : 0;
+        until = wait && until > now ? FB_MIN(until - now, 3600 * NSEC_PER_SEC) : 0;
         ts = (struct timespec){ (time_t)(until / NSEC_PER_SEC), (long)(until % NSEC_PER_SEC) };
-        if (ppoll(fds, 2, &ts, NULL) < 0 && errno != EINTR)
-                return -errno;
+        if (ppoll(fds, FB_ELEMENTSOF(fds), &ts, NULL) < 0)
+                return errno == EINTR ? 0 : -errno;
+        if (fds[1].revents)
+                c->on_output(c, c->userdata);
         return 0;
 }
 
@@ -178,8 +176,8 @@ int client_run(Client *c) {
                         client_finish(c, c->interrupt_status);
                 if (!c->done)
                         client_check_clock(c);
-                if (r == 0 && !c->done) {
-                        r = client_poll(c);
+                if (!c->done) {
+                        r = client_poll(c, r == 0);
                         if (r < 0)
                                 client_fail_errno(c, r, "cannot wait for the bus");
                 }

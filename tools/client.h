@@ -31,6 +31,8 @@ struct Client {
         const char *waiting_for; /* what then did not come, in words */
         uint64_t tick_ns;        /* when to call on_tick; UINT64_MAX: never */
         void (*on_tick)(Client *c, uint64_t now_ns, void *userdata); /* sets tick_ns anew */
+        int output_fd;                                /* to be waited for as well; -1: none */
+        void (*on_output)(Client *c, void *userdata); /* it can be written to */
         void *userdata;
 };
 
@@ -54,7 +56,6 @@ void client_wait_for(Client *c, const char *what, uint64_t default_ns);
 
 /* A signal came that ends the program. The flag changes at any moment. */
 bool client_is_interrupted(void);
-const bool *client_interrupted_flag(void);
 
 /* Tells what went wrong and what to do about it, and ends client_run() with the status that fits; @what: "cannot …". */
 void client_fail(Client *c, const struct framebus_error *error);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,6 +34,7 @@ typedef struct RecordVerb {
         struct framebus_mode *modes; /* the wishes of --mode's absence; owned */
         const char *path;
         int fd; /* STDOUT_FILENO or owned */
+        Output output;
         Y4mWriter writer;
         Planar picture; /* the newest one that is written */
         struct framebus_fraction rate;
@@ -41,6 +43,7 @@ typedef struct RecordVerb {
         bool by_time; /* the next frame's place is found by its capture time */
         uint64_t first_pts_ns;
         uint64_t repeated;
+        uint64_t overrun; /* frames that found no room in the output's queue */
         Tally tally;
 } RecordVerb;
 
@@ -52,6 +55,7 @@ static void record_deinit(RecordVerb *v) {
         v->sub = framebus_subscription_close(v->sub);
         client_close(&v->client);
         planar_deinit(&v->picture);
+        output_deinit(&v->output);
         free(v->modes);
         if (v->fd >= 0 && v->fd != STDOUT_FILENO)
                 v->fd = fb_close(v->fd);
@@ -64,8 +68,6 @@ static void write_failed(RecordVerb *v, int r) {
                 (void)!ftruncate(v->fd, (off_t)v->writer.size_complete);
         if (r == -EPIPE)
                 client_finish(&v->client, STATUS_OK); /* who reads has seen enough */
-        else if (r == -EINTR)
-                client_finish(&v->client, v->client.interrupt_status);
         else {
                 client_message("cannot write %s: %s", to_stdout(v) ? "to standard output" : v->path, strerror(-r));
                 client_finish(&v->client, STATUS_FAILED);
@@ -79,6 +81,15 @@ static int record_open(RecordVerb *v) {
         }
         v->fd = open(v->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
         return v->fd < 0 ? -errno : 0;
+}
+
+static void record_flush(RecordVerb *v) {
+        int r;
+
+        r = output_flush(&v->output);
+        v->client.output_fd = r >= 0 && output_is_waiting(&v->output) ? v->fd : -1;
+        if (r < 0)
+                write_failed(v, r);
 }
 
 static void record_start(RecordVerb *v, const struct framebus_mode *mode) {
@@ -104,13 +115,15 @@ static void record_start(RecordVerb *v, const struct framebus_mode *mode) {
                 client_finish(&v->client, STATUS_FAILED);
                 return;
         }
-        v->writer = (Y4mWriter){ .fd = v->fd, .stop = client_interrupted_flag() };
+        output_init(&v->output, v->fd);
+        v->writer = (Y4mWriter){ .output = &v->output };
         r = y4m_writer_start(&v->writer, &v->picture, v->rate);
         if (r < 0) {
                 write_failed(v, r);
                 return;
         }
         v->started = true;
+        record_flush(v);
 }
 
 static void on_format(framebus_subscription *sub, uint32_t format, const struct framebus_mode *mode, void *userdata) {
@@ -148,19 +161,31 @@ static bool is_full(const RecordVerb *v) {
         return v->client.options->frames > 0 && v->writer.n_frames >= v->client.options->frames;
 }
 
-static void record_write(RecordVerb *v) {
+/* Where the reader is too slow for its queue the picture before is repeated, which costs no memory. */
+static void record_write(RecordVerb *v, uint64_t copies) {
+        const Options *o = v->client.options;
         int r;
 
-        r = y4m_writer_frame(&v->writer, &v->picture);
+        if (o->frames > 0)
+                copies = FB_MIN(copies, o->frames - v->writer.n_frames);
+        r = y4m_writer_frame(&v->writer, &v->picture, copies);
+        if (r == -ENOBUFS) {
+                v->overrun += copies;
+                for (uint64_t i = 0; i < copies && !o->no_fill && output_repeat(&v->output) >= 0; i++)
+                        v->writer.n_frames++;
+                r = 0;
+        }
         if (r < 0)
                 write_failed(v, r);
         else if (is_full(v))
                 client_finish(&v->client, STATUS_OK);
+        if (!v->client.done || r >= 0)
+                record_flush(v);
 }
 
 static void on_frame(framebus_subscription *sub, framebus_frame *frame, void *userdata) {
         RecordVerb *v = userdata;
-        uint64_t pts_ns = framebus_frame_get_pts_ns(frame), missing;
+        uint64_t pts_ns = framebus_frame_get_pts_ns(frame), missing, copies;
         Image image;
         int r;
 
@@ -169,9 +194,12 @@ static void on_frame(framebus_subscription *sub, framebus_frame *frame, void *us
         client_wait_for(&v->client, "a frame", 0);
 
         missing = tally_frame(&v->tally, framebus_frame_get_seq(frame));
-        for (uint64_t n = copies_due(v, missing, pts_ns); n > 0 && !v->client.done; n--) {
-                record_write(v);
-                v->repeated++;
+        copies = copies_due(v, missing, pts_ns);
+        if (copies > 0) {
+                uint64_t before = v->writer.n_frames;
+
+                record_write(v, copies);
+                v->repeated += v->writer.n_frames - before;
         }
         if (v->client.done)
                 return;
@@ -190,7 +218,7 @@ static void on_frame(framebus_subscription *sub, framebus_frame *frame, void *us
         }
         if (v->rate_known || v->client.options->no_fill ||
             y4m_frames_due(v->first_pts_ns, pts_ns, v->rate) > v->writer.n_frames)
-                record_write(v);
+                record_write(v, 1);
         v->by_time = !v->rate_known;
 }
 
@@ -283,6 +311,27 @@ static void on_negotiated(framebus *fb, const struct framebus_granted *granted, 
         record_subscribe(v);
 }
 
+static void on_output(Client *c, void *userdata) {
+        record_flush(userdata);
+}
+
+/* Writes what still waits; after a signal for no more than a second. */
+static void record_drain(RecordVerb *v) {
+        uint64_t until_ns = UINT64_MAX;
+
+        while (v->started && output_is_waiting(&v->output)) {
+                struct pollfd pfd = { .fd = v->fd, .events = POLLOUT };
+
+                if (client_is_interrupted() && until_ns == UINT64_MAX)
+                        until_ns = clock_now_ns() + NSEC_PER_SEC;
+                if (clock_now_ns() > until_ns)
+                        return;
+                (void)poll(&pfd, 1, 100);
+                if (output_flush(&v->output) < 0)
+                        return;
+        }
+}
+
 static void on_tick(Client *c, uint64_t now_ns, void *userdata) {
         client_finish(c, STATUS_OK);
 }
@@ -296,6 +345,7 @@ static void summary_json(RecordVerb *v) {
         json_uint(&j, "frames", v->writer.n_frames);
         json_uint(&j, "repeated", v->repeated);
         json_uint(&j, "received", v->tally.frames);
+        json_uint(&j, "overrun", v->overrun);
         json_uint(&j, "lost", v->tally.lost);
         json_begin_object(&j, "lost-by-reason");
         for (size_t i = 0; i < v->tally.n_reasons; i++)
@@ -315,6 +365,8 @@ static void summary_print(RecordVerb *v) {
                 to_stdout(v) ? v->client.source : v->path, v->writer.n_frames,
                 (double)v->writer.n_frames * v->rate.den / v->rate.num, v->repeated,
                 tally_lost_format(&v->tally, lost, sizeof(lost)));
+        if (v->overrun > 0)
+                client_message("%" PRIu64 " frames did not fit into memory: they are read too slowly", v->overrun);
 }
 
 int verb_record(const Options *o, char **args) {
@@ -330,6 +382,8 @@ int verb_record(const Options *o, char **args) {
                 return r;
         v.client.interrupt_status = STATUS_OK;
         v.client.on_tick = on_tick;
+        v.client.on_output = on_output;
+        v.client.userdata = &v;
         v.options = options_to_subscribe(o);
         v.options.no_replay = true;
         client_wait_for(&v.client, "the subscription", 30 * NSEC_PER_SEC);
@@ -341,6 +395,8 @@ int verb_record(const Options *o, char **args) {
                         client_fail_errno(&v.client, r, "cannot negotiate");
         }
         r = client_run(&v.client);
+        v.sub = framebus_subscription_close(v.sub);
+        record_drain(&v);
         if (v.started)
                 summary_print(&v);
         return r;

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * yuv4mpeg2, as mjpegtools(5) has it, with the names of colour spaces that ffmpeg reads and writes.
- * Whole frames are written with write(2) rather than stdio: they are large, and an interrupted write must be seen.
  */
 #include "tools/y4m-writer.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -31,25 +28,6 @@ const char *y4m_colorspace(Chroma chroma, unsigned depth) {
         return NULL;
 }
 
-static int write_all(const Y4mWriter *w, const void *data, size_t size) {
-        const char *p = data;
-
-        while (size > 0) {
-                ssize_t n = write(w->fd, p, size);
-
-                if (n < 0) {
-                        if (errno != EINTR)
-                                return -errno;
-                        if (w->stop && *w->stop)
-                                return -EINTR;
-                        continue;
-                }
-                p += n;
-                size -= (size_t)n;
-        }
-        return 0;
-}
-
 int y4m_writer_start(Y4mWriter *w, const Planar *format, struct framebus_fraction rate) {
         const char *colorspace = y4m_colorspace(format->chroma, format->depth);
         char header[128];
@@ -61,24 +39,21 @@ int y4m_writer_start(Y4mWriter *w, const Planar *format, struct framebus_fractio
                 return -EINVAL;
         n = snprintf(header, sizeof(header), "YUV4MPEG2 W%u H%u F%u:%u Ip A1:1 C%s\n", format->width, format->height,
                      rate.num, rate.den, colorspace);
-        r = write_all(w, header, (size_t)n);
+        r = output_write(w->output, header, (size_t)n, NULL, 0, 1);
         if (r < 0)
                 return r;
         w->size_complete = (uint64_t)n;
         return 0;
 }
 
-int y4m_writer_frame(Y4mWriter *w, const Planar *picture) {
+int y4m_writer_frame(Y4mWriter *w, const Planar *picture, uint64_t copies) {
         int r;
 
-        r = write_all(w, "FRAME\n", 6);
+        r = output_write(w->output, "FRAME\n", 6, picture->data, picture->size, copies);
         if (r < 0)
                 return r;
-        r = write_all(w, picture->data, picture->size);
-        if (r < 0)
-                return r;
-        w->n_frames++;
-        w->size_complete += 6 + picture->size;
+        w->n_frames += copies;
+        w->size_complete += copies * (6 + picture->size);
         return 0;
 }
 

@@ -354,7 +354,7 @@ class Watching(Test):
         process, s = self.attached('watch', 'fake', '--transport=peer')
         s.format()
         s.frame(1)
-        process.wait_output('frames look like')
+        fbtest.wait_until(lambda: [1] in s.released, what=s.released)
         self.broker.gone()
         process.wait_output('the broker or its channel is gone: trying again in')
         self.broker = Broker(self.bus.connect())
@@ -472,30 +472,41 @@ class Saving(Test):
         self.assertEqual(process.wait(), 1)
         self.assertIn('cannot write /dev/full: No space left', process.err())
 
-    def test_record_blocked(self):
-        """Interrupted while nobody reads its output."""
+    def record_to_pipe(self, *args):
+        """A recording of large frames that nobody reads yet: (process, subscription, the pipe's end)."""
         read, write = os.pipe()
-        os.set_inheritable(write, True)
         program = str(fbtest.build_path('tools/framebusctl'))
         process = self.enter(fbtest.Process(
-            ['sh', '-c', f'exec {program} --address={self.bus.address} record fake - --frames=100000 >/dev/fd/{write}'],
+            ['sh', '-c', f'exec {program} --address={self.bus.address} record fake - {" ".join(args)} >/dev/fd/{write}'],
             pass_fds=[write]))
         os.close(write)
         s = fbtest.wait_until(lambda: self.broker.subscriptions and self.broker.subscriptions[0])
-        s.format()
-        for seq in range(1, 2000):
-            s.frame(seq)
-        fbtest.wait_until(lambda: b'pipe_write' in pathlib.Path(f'/proc/{process.pid}/wchan').read_bytes() or
-                          self.sleeping_in_write(process.pid), 10, 'a full pipe')
+        s.emit('FormatChanged', '(tua{sv})', 0, 1, {**MODE, 'width': V('u', 640), 'height': V('u', 480)})
+        for seq in range(1, 21):
+            s.frame(seq, bytes([seq]) * 307200, planes=[(0, 0, 307200, 640)])
+        # what goes on while the pipe is full
+        fbtest.wait_until(lambda: sum((r for r in s.released if isinstance(r, list)), []) == list(range(1, 21)),
+                          what=s.released)
+        return process, s, read
+
+    def test_record_slow_reader(self):
+        process, s, read = self.record_to_pipe('--frames=20')
+        with open(read, 'rb') as pipe:
+            self.assertEqual(pipe.readline(), b'YUV4MPEG2 W640 H480 F30:1 Ip A1:1 Cmono\n')
+            for seq in range(1, 21):
+                self.assertEqual(pipe.read(6 + 307200), b'FRAME\n' + bytes([seq]) * 307200)
+            self.assertEqual(pipe.read(), b'')
+        self.assertEqual(process.wait(), 0, process.log())
+
+    def test_record_blocked(self):
+        process, s, read = self.record_to_pipe()
         self.assertEqual(process.stop(signal.SIGINT), 0)
         os.close(read)
 
-    @staticmethod
-    def sleeping_in_write(pid):
-        try:
-            return pathlib.Path(f'/proc/{pid}/syscall').read_text().startswith('1 ')
-        except OSError:
-            return False
+    def test_record_reader_goes_away(self):
+        process, s, read = self.record_to_pipe()
+        os.close(read)
+        self.assertEqual(process.wait(), 0, process.log())
 
 
 if __name__ == '__main__':

@@ -315,17 +315,19 @@ static void test_y4m(void) {
         _cleanup_close_ int fd = memfd_create("y4m", MFD_CLOEXEC);
         _cleanup_(planar_deinit) Planar planar = {};
         _cleanup_(image_free) Image image = {};
-        Y4mWriter w = { .fd = fd };
+        Output output;
+        Y4mWriter w = { .output = &output };
         char file[512];
         ssize_t n;
 
+        output_init(&output, fd);
         image_make(&formats[0], W, H, &image);
         CHECK_INT("init", planar_init(&planar, DRM_FORMAT_YUV420, W, H), 0);
         CHECK_INT("convert", planar_convert(&planar, &image), 0);
         CHECK_INT("no rate", y4m_writer_start(&w, &planar, (struct framebus_fraction){}), -EINVAL);
         CHECK_INT("start", y4m_writer_start(&w, &planar, (struct framebus_fraction){ 30000, 1001 }), 0);
-        CHECK_INT("frame", y4m_writer_frame(&w, &planar), 0);
-        CHECK_INT("frame", y4m_writer_frame(&w, &planar), 0);
+        CHECK_INT("frame", y4m_writer_frame(&w, &planar, 1), 0);
+        CHECK_INT("frame", y4m_writer_frame(&w, &planar, 1), 0);
         CHECK_INT("frames", w.n_frames, 2);
 
         n = pread(fd, file, sizeof(file), 0);
@@ -344,11 +346,13 @@ static void test_y4m(void) {
 static void test_y4m_failures(void) {
         _cleanup_close_ int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
         _cleanup_(planar_deinit) Planar planar = {};
-        Y4mWriter w = { .fd = full };
+        Output output;
+        Y4mWriter w = { .output = &output };
 
+        output_init(&output, full);
         CHECK_INT("init", planar_init(&planar, DRM_FORMAT_YUV420, W, H), 0);
         CHECK_INT("full", y4m_writer_start(&w, &planar, (struct framebus_fraction){ 30, 1 }), -ENOSPC);
-        CHECK_INT("full", y4m_writer_frame(&w, &planar), -ENOSPC);
+        CHECK_INT("full", y4m_writer_frame(&w, &planar, 1), -ENOSPC);
         CHECK_INT("frames", w.n_frames, 0);
         for (size_t i = 0; i < FB_ELEMENTSOF(formats); i++)
                 CHECK_AT(name_of(formats[i].fourcc), y4m_colorspace(formats[i].chroma, formats[i].depth));
