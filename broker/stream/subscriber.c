@@ -101,7 +101,8 @@ static void send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns)
         r = replayed ? 0 : tell_losses(s);
         if (r >= 0 && s->format_told != f->format) {
                 r = s->ops->send_format(s, f->order, f->format, stream_get_mode(s->stream));
-                s->format_told = f->format;
+                if (r >= 0)
+                        s->format_told = f->format;
         }
         if (r >= 0)
                 r = s->ops->send_frame(s, f, extra_flags, &e.cookie);
@@ -242,7 +243,7 @@ void subscriber_set_options(Subscriber *s, uint32_t window, bool latest, Fractio
         s->options.max_rate = max_rate;
         s->window.min_interval_ns = min_interval_ns(max_rate);
         s->window.next_due_ns = 0;
-        if (!latest)
+        if (!latest && s->active) /* else it waits for the conduit, whatever the option says */
                 subscriber_drop_held(s, LOSS_NO_CREDIT);
         go_on(s, now_ns);
 }

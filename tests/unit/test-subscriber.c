@@ -228,6 +228,20 @@ TEST(the_newest_frame_waits_for_the_conduit) {
         CHECK_SINK(&a, "4");
 }
 
+TEST(options_may_change_before_the_conduit_opens) {
+        SubscriberOptions options = { .window = 4, .latest = true, .replay = true };
+        _cleanup_source_ Source source;
+        _cleanup_sink_ Sink a = { 0 };
+
+        source_of(&source);
+        REQUIRE(begin(&source, &a, &options, false));
+        source_run(&source, 1);
+        subscriber_set_options(&a.sub, 2, false, (Fraction){ 0, 1 }, source.now);
+        CHECK_SINK(&a, "");
+        subscriber_activate(&a.sub, source.now);
+        CHECK_SINK(&a, "f1 1"); /* neither lost nor a replay */
+}
+
 TEST(an_end_before_the_conduit_opened_says_nothing) {
         SubscriberOptions options = { .window = 4 };
         _cleanup_source_ Source source;
