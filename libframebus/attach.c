@@ -188,21 +188,12 @@ static int on_subscribe_reply(sd_bus_message *m, void *userdata, sd_bus_error *r
         return 0;
 }
 
-/* The answer brings a descriptor, and taking it over needs another for a moment; without them sd-bus would
- * have to give up the whole bus. */
-static bool descriptors_are_left(framebus *fb) {
-        _cleanup_close_ int a = fd_dup_cloexec(sd_event_get_fd(fb->event));
-        _cleanup_close_ int b = fd_dup_cloexec(sd_event_get_fd(fb->event));
-
-        return a >= 0 && b >= 0;
-}
-
 static int attach_request(framebus_subscription *sub, const char *source_path) {
         _cleanup_message_ sd_bus_message *m = NULL;
         bool peer = sub->options.transport == FRAMEBUS_TRANSPORT_PEER;
         int r;
 
-        if (peer && !descriptors_are_left(sub->fb))
+        if (peer && !connection_can_take_fd(sub->fb))
                 return -EMFILE;
         r = sd_bus_message_new_method_call(sub->fb->bus, &m, sub->owner, source_path, FB_IFACE_SOURCE,
                                            peer ? "Attach" : "Subscribe");

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/fd.h"
 #include "interfaces/names.h"
 #include "libframebus/export.h"
 #include "libframebus/publisher.h"
@@ -53,6 +54,13 @@ int connection_call(framebus *fb, sd_bus_slot **ret_slot, sd_bus_message *m,
                 return -ENOTCONN;
         r = sd_bus_call_async(fb->bus, ret_slot, m, callback, userdata, CALL_DEADLINE_USEC);
         return r < 0 ? r : 0;
+}
+
+bool connection_can_take_fd(framebus *fb) {
+        _cleanup_close_ int a = fd_dup_cloexec(sd_event_get_fd(fb->event));
+        _cleanup_close_ int b = fd_dup_cloexec(sd_event_get_fd(fb->event));
+
+        return a >= 0 && b >= 0;
 }
 
 bool message_get_error(sd_bus_message *m, struct framebus_error *ret_error) {
@@ -266,10 +274,10 @@ static void connection_finish(framebus *fb) {
         framebus_publisher *pub, *next_pub;
         Watch *watch, *next_watch;
 
+        list_for_each(pub, &fb->publishers, link)
+                publisher_flush(pub); /* a callback, which may release frames */
         list_for_each(sub, &fb->subscriptions, link)
                 subscription_flush(sub);
-        list_for_each(pub, &fb->publishers, link)
-                publisher_flush(pub);
         fb->processing = false;
         list_for_each_safe(sub, next_sub, &fb->subscriptions, link)
                 subscription_reap(sub);

@@ -58,6 +58,10 @@ void connection_when_ready(framebus *fb, Waiter *w, void (*ready)(Waiter *w));
 int connection_call(framebus *fb, sd_bus_slot **ret_slot, sd_bus_message *m,
                     sd_bus_message_handler_t callback, void *userdata);
 
+/* Whether an answer may bring a descriptor: it, and a duplicate for a moment. Where there is no room for it
+ * sd-bus gives up the whole bus, so ask before. */
+bool connection_can_take_fd(framebus *fb);
+
 /* Whether a message is an error, and which. */
 bool message_get_error(sd_bus_message *m, struct framebus_error *ret_error);
 

@@ -117,7 +117,8 @@ static int send_modes(framebus_publisher *pub, sd_bus_message_handler_t callback
         if (r < 0)
                 return r;
         pub->call = sd_bus_slot_unref(pub->call);
-        r = sd_bus_call_async(channel_get_bus(pub->channel), &pub->call, m, callback, pub, CALL_DEADLINE_USEC);
+        r = sd_bus_call_async(channel_get_bus(pub->channel), &pub->call, m, callback, pub,
+                              CALL_DEADLINE_USEC);
         return r < 0 ? r : 0;
 }
 
@@ -258,6 +259,8 @@ static int publisher_publish(framebus_publisher *pub) {
         _cleanup_message_ sd_bus_message *m = NULL;
         int r;
 
+        if (!connection_can_take_fd(pub->fb))
+                return -EMFILE;
         r = sd_bus_message_new_method_call(pub->fb->bus, &m, FB_BUS_NAME, FB_PATH_MANAGER, FB_IFACE_MANAGER,
                                            "Publish");
         if (r >= 0)

@@ -193,8 +193,10 @@ void subscription_dispatch(framebus_subscription *sub, sd_bus_message *m) {
         if (sub->closed || sub->state != SUBSCRIPTION_ATTACHED)
                 return;
         for (size_t i = 0; i < FB_ELEMENTSOF(signals); i++)
-                if (strcmp(sd_bus_message_get_member(m), signals[i].member) == 0)
+                if (strcmp(sd_bus_message_get_member(m), signals[i].member) == 0) {
                         signals[i].handle(sub, m);
+                        break;
+                }
 }
 
 bool subscription_on_bus_signal(framebus_subscription *sub, sd_bus_message *m) {

@@ -128,11 +128,26 @@ static int watch_look(Watch *w) {
         return connection_call(w->fb, &w->call, m, on_objects, w);
 }
 
+static void send_unwatch(sd_bus *bus, const char *owner) {
+        _cleanup_message_ sd_bus_message *m = NULL;
+
+        if (sd_bus_message_new_method_call(bus, &m, owner, FB_PATH_MANAGER, FB_IFACE_MANAGER, "Unwatch") >=
+                            0 &&
+            sd_bus_message_set_expect_reply(m, 0) >= 0)
+                (void)sd_bus_send(bus, m, NULL);
+}
+
+/* Without a watch in @userdata it was ended meanwhile: what the broker counts is taken back. */
 static int on_watching(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Watch *w = userdata;
         struct framebus_error error;
         int r;
 
+        if (!w) {
+                if (!message_get_error(m, &error))
+                        send_unwatch(sd_bus_message_get_bus(m), sd_bus_message_get_sender(m));
+                return 0;
+        }
         w->call = sd_bus_slot_unref(w->call);
         if (message_get_error(m, &error)) {
                 watch_fail(w, &error);
@@ -340,16 +355,16 @@ FB_PUBLIC int framebus_watch(framebus *fb, const struct framebus_watch_events *e
 }
 
 FB_PUBLIC void framebus_unwatch(framebus *fb) {
-        _cleanup_message_ sd_bus_message *m = NULL;
         Watch *w = watch_get(fb);
 
         if (!w)
                 return;
-        if (w->owner && !fb->lost &&
-            sd_bus_message_new_method_call(fb->bus, &m, w->owner, FB_PATH_MANAGER, FB_IFACE_MANAGER,
-                                           "Unwatch") >= 0 &&
-            sd_bus_message_set_expect_reply(m, 0) >= 0)
-                (void)sd_bus_send(fb->bus, m, NULL);
+        if (w->owner && !fb->lost)
+                send_unwatch(fb->bus, w->owner);
+        else if (w->call && sd_bus_slot_set_floating(w->call, 1) >= 0) /* Watch is on its way */
+                (void)sd_bus_slot_set_userdata(w->call, NULL);
+        w->call = sd_bus_slot_unref(w->call);
+        w->timer = sd_event_source_disable_unref(w->timer);
         w->closed = true;
         if (!fb->processing)
                 watch_free(w);

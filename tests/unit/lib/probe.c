@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * lib-probe ADDRESS list|watch|negotiate|attach|subscribe [SOURCE]: what the library tells, a line each, for tests
- * whose broker is another program. Ends with the last thing there is to tell; watching, when standard input ends.
+ * lib-probe ADDRESS list|watch|negotiate|attach|subscribe [SOURCE]: what the library tells, a line each, for
+ * tests whose broker is another program. Ends with the last thing there is to tell; watching, when standard
+ * input ends.
  */
 #include <poll.h>
 #include <stdbool.h>

@@ -111,34 +111,41 @@ TEST(no_bus_is_known_at_once) {
         unsetenv("DBUS_SESSION_BUS_ADDRESS");
 }
 
-/* Without an address: a system bus that is not there, one without a broker, one with a source. */
+/* Without an address: a system bus that is not there, one with a source, one without a broker. What is asked
+ * for meanwhile waits. */
 TEST(address_is_searched) {
+        framebus_subscription *sub, *closed_early;
         Rig rig, other;
-        framebus *fb;
 
         REQUIRE(rig_start(&rig));
         REQUIRE(rig_start(&other));
         framebus_close(rig.fb);
-        rig.fb = NULL;
-
         setenv("DBUS_SESSION_BUS_ADDRESS", rig.address, 1);
         setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/socket", 1);
-        REQUIRE_INT(framebus_open(&fb, NULL), 0);
-        CHECK_STR(framebus_get_address(fb), "session");
-        framebus_close(fb);
+        REQUIRE_INT(framebus_open(&rig.fb, NULL), 0);
+        CHECK_STR(framebus_get_address(rig.fb), "session");
+        framebus_close(rig.fb);
 
         setenv("DBUS_SYSTEM_BUS_ADDRESS", other.address, 1);
         REQUIRE_INT(framebus_open(&rig.fb, NULL), 0);
+        SUBSCRIBED(rig, closed_early);
+        SUBSCRIBED(rig, sub);
+        CHECK(!framebus_subscription_close(closed_early));
         CHECK(!framebus_get_address(rig.fb));
-        CHECK(rig_until(&rig, rig_turn(&other, 0) || framebus_get_address(rig.fb)));
-        CHECK(rig_until(&other, (rig_turn(&rig, 0), framebus_get_address(rig.fb) != NULL)));
+        CHECK(rig_until(&other, (rig_turn(&rig, 0), strstr(rig.log, "attached ") != NULL)));
         CHECK_STR(framebus_get_address(rig.fb), "system");
+        CHECK_INT(other.fake.n_attach, 1);
         framebus_close(rig.fb);
 
+        rig.log[0] = 0;
         fake_stop(&other.fake);
         REQUIRE_INT(framebus_open(&rig.fb, NULL), 0);
-        CHECK(rig_until(&rig, framebus_get_address(rig.fb)));
+        SUBSCRIBED(rig, sub);
+        ATTACHED(rig);
         CHECK_STR(framebus_get_address(rig.fb), "session");
+        framebus_close(rig.fb);
+        REQUIRE_INT(framebus_open(&rig.fb, NULL), 0);
+        SUBSCRIBED(rig, sub); /* closed while it is searched */
 
         unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
         unsetenv("DBUS_SESSION_BUS_ADDRESS");

@@ -95,6 +95,19 @@ static void unwatch_on_changed(framebus *fb, const struct framebus_source_info *
         CHECK_INT(framebus_watch(fb, &events, userdata), 0);
 }
 
+/* Ended before the broker answered: it must not count a watcher for ever. */
+TEST(unwatch_early) {
+        Rig rig;
+
+        REQUIRE(rig_start(&rig));
+        REQUIRE_INT(framebus_watch(rig.fb, &events, &rig), 0);
+        framebus_unwatch(rig.fb);
+        CHECK(rig_until(&rig, rig.fake.n_unwatch == 1));
+        CHECK_INT(rig.fake.n_watch, 1);
+        CHECK_STR(rig.log, "");
+        rig_stop(&rig);
+}
+
 TEST(unwatch_inside_of_a_callback) {
         const struct framebus_watch_events unwatching = { .changed = unwatch_on_changed };
         Rig rig;
