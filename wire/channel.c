@@ -5,6 +5,7 @@
  */
 #include "wire/channel.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,6 +18,9 @@
 
 /* Room for a full window of frames (768 bytes each in the kernel's books) several times over, and for replies. */
 #define CHANNEL_SEND_BUFFER (32 * 1024)
+
+/* How long the other end has for reading the last messages. */
+#define CHANNEL_LINGER_USEC 5000000u
 
 struct Channel {
         sd_event *event;
@@ -188,9 +192,61 @@ int channel_new_client(sd_event *event, int fd_consume, int64_t priority, const 
         return channel_new(event, fd_consume, false, priority, handler, userdata, ret_channel);
 }
 
+/*
+ * What was sent last (Lost, Ended) must reach a client that is just sending something: its write to a closed
+ * socket fails, and sd-bus then drops what it has not read. So our end stays, half closed, until the other hangs up.
+ */
+typedef struct Linger {
+        sd_event_source *io, *timeout; /* the event loop's; @io owns the socket and this struct */
+} Linger;
+
+/* The only references are those by which the sources float. */
+static void linger_end(Linger *l) {
+        (void)sd_event_source_set_floating(l->timeout, false);
+        (void)sd_event_source_set_floating(l->io, false);
+}
+
+static int on_linger_input(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        char discarded[4096];
+        ssize_t n;
+
+        n = recv(fd, discarded, sizeof discarded, MSG_DONTWAIT); /* the kernel closes what descriptors there are */
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+                linger_end(userdata);
+        return 0;
+}
+
+static int on_linger_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        linger_end(userdata);
+        return 0;
+}
+
+static void channel_linger(Channel *c) {
+        _cleanup_close_ int fd = fd_dup_cloexec(sd_bus_get_fd(c->bus));
+        _cleanup_(sd_event_source_disable_unrefp) sd_event_source *io = NULL, *timeout = NULL;
+        _cleanup_free_ Linger *l = calloc(1, sizeof *l);
+
+        if (!l || fd < 0 || shutdown(fd, SHUT_WR) < 0 ||
+            sd_event_add_time_relative(c->event, &timeout, CLOCK_MONOTONIC, CHANNEL_LINGER_USEC, 0,
+                                       on_linger_timeout, l) < 0 ||
+            sd_event_add_io(c->event, &io, fd, EPOLLIN, on_linger_input, l) < 0 ||
+            sd_event_source_set_io_fd_own(io, true) < 0)
+                return;
+        take_fd(fd);
+        (void)sd_event_source_set_floating(timeout, true);
+        (void)sd_event_source_set_floating(io, true);
+        (void)sd_event_source_set_destroy_callback(io, free);
+        *l = (Linger){ .io = io, .timeout = timeout };
+        take_ptr(l);
+        sd_event_source_unref(take_ptr(io));
+        sd_event_source_unref(take_ptr(timeout));
+}
+
 Channel *channel_free(Channel *c) {
         if (!c)
                 return NULL;
+        if (c->server && c->open && c->bus)
+                channel_linger(c);
         sd_event_source_disable_unref(c->first_byte);
         sd_event_source_disable_unref(c->drain);
         sd_event_source_disable_unref(c->doom);

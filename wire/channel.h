@@ -36,7 +36,11 @@ int channel_new_server(sd_event *event, int fd_consume, int64_t priority, const 
 int channel_new_client(sd_event *event, int fd_consume, int64_t priority, const ChannelHandler *handler,
                        void *userdata, Channel **ret_channel);
 
-/* Closes and frees; no handler runs any more. What is not sent yet is lost. Takes NULL, returns NULL. */
+/*
+ * Closes and frees; no handler runs any more. What is not sent yet is lost. What was sent by an open server end can be
+ * read to its end, also by a peer that is sending meanwhile: the socket is closed when the peer hangs up, after 5 s at
+ * the latest, from the event loop. Takes NULL, returns NULL.
+ */
 Channel *channel_free(Channel *c);
 static inline void channel_freep(Channel **c) {
         channel_free(*c);
