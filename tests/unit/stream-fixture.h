@@ -166,7 +166,8 @@ static int sink_send_format(Subscriber *s, uint64_t order, uint32_t format, cons
 
         if (k->send_error < 0)
                 return k->send_error;
-        CHECK(mode_is_fixed(mode));
+        CHECK(mode_is_fixed(mode) && mode_equal(mode, &s->stream->mode));
+        CHECK_INT(format, s->stream->format);
         k->format = format;
         sink_write(k, "f%u ", format);
         return 0;

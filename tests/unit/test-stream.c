@@ -200,6 +200,33 @@ TEST(a_newcomer_may_change_the_mode) {
         CHECK_SINK(&b, "-1:source f2 3");
 }
 
+TEST(a_running_source_is_left_alone) {
+        _cleanup_source_ Source source;
+        _cleanup_sink_ Sink a = { 0 }, b = { 0 }, c = { 0 };
+        SubscriberOptions options = { .window = 4, .wishes = wish_for(&hd), .n_wishes = 1 };
+
+        source_of(&source);
+        REQUIRE(sink_add(&a, &source, &options, true));
+        REQUIRE(sink_add_plain(&b, &source, 4, false));
+        sink_remove(&a);
+        REQUIRE(sink_add_plain(&c, &source, 4, false)); /* would have got vga otherwise */
+        CHECK_INT(source.n_started, 1);
+        CHECK(mode_equal(&source.started, &hd));
+}
+
+TEST(who_is_over_has_no_say) {
+        Mode wish = vga, got;
+        _cleanup_source_ Source source;
+        _cleanup_sink_ Sink a = { 0 };
+        SubscriberOptions options = { .window = 4, .wishes = wish_for(&hd), .n_wishes = 1 };
+
+        source_of(&source);
+        REQUIRE(sink_add(&a, &source, &options, true));
+        CHECK_INT(stream_negotiate(&source.stream, (ModeList){ &wish, 1 }, &got), FB_E_NO_COMMON_MODE);
+        subscriber_end(&a.sub, 1 + T0, "mode"); /* not reaped yet */
+        CHECK_INT(stream_negotiate(&source.stream, (ModeList){ &wish, 1 }, &got), 0);
+}
+
 TEST(the_same_format_is_told_once) {
         _cleanup_source_ Source source;
         _cleanup_sink_ Sink a = { 0 };

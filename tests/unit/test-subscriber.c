@@ -135,6 +135,19 @@ TEST(releases_that_make_no_sense_are_harmless) {
         CHECK_SINK(&a, "f1 1 2 3 4 -1:no-credit 6");
 }
 
+TEST(nonsense_is_no_credit) {
+        _cleanup_source_ Source source;
+        _cleanup_sink_ Sink a = { 0 };
+
+        source_of(&source);
+        REQUIRE(begin_plain(&source, &a, 1, true));
+        source_run(&source, 2);
+        sink_release(&a, 99);
+        subscriber_release_up_to(&a.sub, 0, source.now);
+        CHECK_SINK(&a, "f1 1");
+        CHECK(a.sub.held);
+}
+
 TEST(latency_is_from_capture_to_release) {
         static const double median = 50;
         _cleanup_source_ Source source;
