@@ -27,8 +27,21 @@ static void end(Lifecycle *l, int status) {
 }
 
 static void leave_if_done(Lifecycle *l) {
-        if (l->state == LIFECYCLE_LEFT && !api_is_busy(l->api) && !callers_hold_calls(&l->api->callers))
+        if (l->state != LIFECYCLE_LEFT || callers_hold_calls(&l->api->callers))
+                return;
+        if (l->told_to_end)
+                end(l, 0);
+        else if (!api_is_busy(l->api))
                 finish(l, 0);
+}
+
+static int on_released(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
+
+static void leave(Lifecycle *l) {
+        (void)sd_notify(0, "STOPPING=1");
+        l->state = LIFECYCLE_LEAVING;
+        if (sd_bus_release_name_async(l->api->bus, &l->release_slot, FB_BUS_NAME, on_released, l) < 0)
+                end(l, 1);
 }
 
 static int on_requested(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -44,7 +57,10 @@ static int on_requested(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
                 l->state = LIFECYCLE_SERVING;
                 if (first)
                         (void)sd_notify(0, "READY=1");
-                lifecycle_activity(l);
+                if (l->told_to_end)
+                        leave(l);
+                else
+                        lifecycle_activity(l);
                 return 0;
         }
         if (!first) { /* a successor was faster: what was begun is served to its end */
@@ -91,10 +107,7 @@ static int on_idle(sd_event_source *s, uint64_t usec, void *userdata) {
                 return 0;
         }
         log_debug("idle: leaving the bus");
-        (void)sd_notify(0, "STOPPING=1");
-        l->state = LIFECYCLE_LEAVING;
-        if (sd_bus_release_name_async(l->api->bus, &l->release_slot, FB_BUS_NAME, on_released, l) < 0)
-                finish(l, 1);
+        leave(l);
         return 0;
 }
 
@@ -111,8 +124,19 @@ static int on_name_lost(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         return 0;
 }
 
+/* systemd sends one as soon as the name is released, so it must not cost the calls that came before that; neither need
+ * any other first one. */
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
-        end(userdata, 0);
+        Lifecycle *l = userdata;
+        bool again = l->told_to_end;
+
+        l->told_to_end = true;
+        if (again || l->state == LIFECYCLE_ARRIVING)
+                end(l, 0);
+        else if (l->state == LIFECYCLE_SERVING && !l->release_slot)
+                leave(l);
+        else
+                leave_if_done(l);
         return 0;
 }
 
@@ -153,7 +177,7 @@ void lifecycle_activity(Lifecycle *l) {
                                                          l->idle_ns / NSEC_PER_USEC, 0, on_idle, l);
                 break;
         case LIFECYCLE_LEAVING:
-                if (busy && !l->request_slot)
+                if (busy && !l->request_slot && !l->told_to_end)
                         (void)request_name(l);
                 break;
         case LIFECYCLE_LEFT:

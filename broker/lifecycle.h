@@ -15,6 +15,7 @@
 typedef struct Lifecycle {
         Api *api;
         bool replace;
+        bool told_to_end; /* by a signal */
         uint64_t idle_ns; /* UINT64_MAX: never leaves by itself */
         enum { LIFECYCLE_ARRIVING, LIFECYCLE_SERVING, LIFECYCLE_LEAVING, LIFECYCLE_LEFT } state;
         sd_event_source *idle_timer, *sigterm, *sigint;
