@@ -85,11 +85,14 @@ static void read_frame(struct viewer *v, sd_bus_message *m) {
         v->frames_left--;
 }
 
-static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *member = sd_bus_message_get_member(m), *reason;
         struct viewer *v = userdata;
         uint64_t count;
 
+        /* Anybody on the bus could send us such signals: only those of who answered count. */
+        if (!sd_bus_message_is_signal(m, SUBSCRIPTION, NULL) || strcmp(sd_bus_message_get_sender(m), v->broker))
+                return 0;
         if (strcmp(member, "Frame") == 0 && v->frames_left > 0)
                 read_frame(v, m);
         else if (strcmp(member, "FormatChanged") == 0)
@@ -117,7 +120,6 @@ int main(int argc, char **argv) {
         _cleanup_(sd_bus_track_unrefp) sd_bus_track *track = NULL;
         struct viewer v = { .frames_left = 100 };
         sd_bus_error e = SD_BUS_ERROR_NULL;
-        const char *source = NULL;
         int i = 1;
 
         setlinebuf(stdout);
@@ -128,19 +130,17 @@ int main(int argc, char **argv) {
                         v.frames_left = strtoul(argv[++i], NULL, 10);
         if (i != argc - 1)
                 errx(2, "usage: [--system] [--frames N] SOURCE");
-        if (!bus)
-                check(sd_bus_open_user(&bus), NULL);
-
+        check(bus ? 0 : sd_bus_open_user(&bus), NULL);
         /* The first call starts the broker if it does not run. */
         check(sd_bus_call_method(bus, "org.framebus", "/org/framebus", "org.framebus.Manager1", "Resolve", &e,
                                  &resolved, "s", argv[i]), &e);
-        check(sd_bus_message_read(resolved, "o", &source), NULL);
-        check(sd_bus_call_method(bus, "org.framebus", source, "org.framebus.Source1", "Subscribe", &e, &reply,
+        check(sd_bus_message_read(resolved, "o", &v.path), NULL);
+        check(sd_bus_call_method(bus, "org.framebus", v.path, "org.framebus.Source1", "Subscribe", &e, &reply,
                                  "a{sv}", 1, "window", "u", 4), &e);
         check(sd_bus_message_read(reply, "o", &v.path), NULL);
-        /* Anybody on the bus could send us such signals: only those of who answered count. */
         v.broker = sd_bus_message_get_sender(reply);
-        check(sd_bus_match_signal(bus, NULL, v.broker, v.path, SUBSCRIPTION, NULL, on_signal, &v), NULL);
+        /* Not a match: sd-bus would keep from it what came before AddMatch was answered. */
+        check(sd_bus_add_filter(bus, NULL, on_message, &v), NULL);
         check(sd_bus_track_new(bus, &track, on_broker_gone, NULL), NULL);
         check(sd_bus_track_add_name(track, v.broker), NULL);
         while (v.frames_left > 0)
