@@ -75,7 +75,7 @@ class Program(fbtest.Process):
     def frames(self):
         return self.events('frame')
 
-    def wait_event(self, kind, n=1, timeout=5.0, **values):
+    def wait_event(self, kind, n=1, timeout=20.0, **values):
         """The nth event of a kind, with these values."""
         def look():
             found = self.events(kind, **values)
@@ -85,14 +85,14 @@ class Program(fbtest.Process):
             return found[n - 1:]
         return fbtest.wait_until(look, timeout, f'{n} {kind} {values} from {self.argv}\n{self._tail()}')[0]
 
-    def wait_frames(self, n, timeout=10.0):
+    def wait_frames(self, n, timeout=20.0):
         return self.wait_event('frame', n, timeout)
 
     def tell(self, *words):
         self.popen.stdin.write((' '.join(map(str, words)) + '\n').encode())
         self.popen.stdin.flush()
 
-    def finish(self, status=0, timeout=15.0):
+    def finish(self, status=0, timeout=20.0):
         """Waits for its end by itself; the (last) summary."""
         got = self.wait(timeout)
         if got != status:
@@ -189,13 +189,13 @@ class Viewer:
 
     def wait_frames(self, n):
         """The numbers of exactly n frames."""
-        fbtest.wait_until(lambda: len(self.frames()) >= n, 5, f'{n} frames, {self.events}')
+        fbtest.wait_until(lambda: len(self.frames()) >= n, 15, f'{n} frames, {self.events}')
         self.sync()
         if len(self.frames()) != n:
             raise AssertionError(f'{len(self.frames())} frames, not {n}: {self.events}')
         return self.frames()
 
-    def wait_event(self, member, timeout=5.0):
+    def wait_event(self, member, timeout=15.0):
         return fbtest.wait_until(lambda: self.named(member), timeout, f'{member}, {self.events}')[0]
 
     def release(self, *seqs):
@@ -382,12 +382,12 @@ class TestCase(fbtest.TestCase):
         """The capture programs that run, by process id."""
         return [pid for pid in fbtest.children_of(self.broker.pid) if CAPTURE in fbtest.command_of(pid)]
 
-    def settle(self, timeout=5.0):
+    def settle(self, timeout=15.0):
         """Until nobody watches any more; the number of the broker's file descriptors then."""
         fbtest.wait_until(lambda: not self.who(), timeout, 'no subscription')
         return fbtest.proc_fds(self.broker.pid)
 
-    def fds_are(self, n, timeout=5.0):
+    def fds_are(self, n, timeout=15.0):
         fbtest.wait_until(lambda: fbtest.proc_fds(self.broker.pid) == n, timeout,
                           f'{n} descriptors in the broker, {self.broker_fds()}')
 

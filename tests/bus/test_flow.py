@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Credit and loss. Shows promises 3 (a slow subscriber harms only itself) and 4 (loss is exact), and rows 7 to 10 and 25 of the
-kdbus-era suite in these words: what a subscription lost is told by Lost, exactly once, right before the next Frame or
-Ended; property Lost says it before that, also to who has an empty queue; what finds no credit is lost, not what is queued
-(drop=newest), or all but the newest is (drop=latest).
+Credit and loss. Shows promises 3 (a slow subscriber harms only itself) and 4 (loss is exact), and rows 7 to 10
+and 25 of the kdbus-era suite in these words: what a subscription lost is told by Lost, exactly once, right before
+the next Frame or Ended; property Lost says it before that, also to who has an empty queue; what finds no credit is
+lost, not what is queued (drop=newest), or all but the newest is (drop=latest).
 
 Most tests send each frame by hand, so that every number can be said beforehand.
 """

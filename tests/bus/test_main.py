@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-The main job: several programs watch one source. Shows promises 1 (a frame is one signal with its memory's descriptor), 2
-(sealed; rows 1 and 3 of the kdbus-era suite), 10 (costs nothing when unused), 11 (a crash of a capture program heals), 12
-(nobody has to guess), and that live introspection is interfaces/*.xml.
+The main job: several programs watch one source. Shows promises 1 (a frame is one signal with its memory's
+descriptor), 2 (sealed; rows 1 and 3 of the kdbus-era suite), 10 (costs nothing when unused), 11 (a crash of a
+capture program heals), 12 (nobody has to guess), and that live introspection is interfaces/*.xml.
 """
 
 import os
