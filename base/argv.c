@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command line of a configuration file. One pass, one copy of the line as work space: a word is never longer than
- * what it came from.
+ * The command line of a configuration file. One pass, one copy of the line as work space: a word is never
+ * longer than what it came from.
  */
 #include "base/argv.h"
 

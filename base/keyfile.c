@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A strict reader: what it does not understand is an error that names file and line, since a misspelt key that is
- * silently ignored costs its writer more than the message does. It knows no keys itself.
+ * A strict reader: what it does not understand is an error that names file and line, since a misspelt key
+ * that is silently ignored costs its writer more than the message does. It knows no keys itself.
  */
 #include "base/keyfile.h"
 
@@ -43,7 +43,7 @@ static char *keyfile_strip(char *s) {
         return s + strspn(s, " \t");
 }
 
-/* The length of the UTF-8 sequence at @s, 0 if it is none: overlong forms and surrogates are none (RFC 3629). */
+/* The length of the UTF-8 sequence at @s, 0 if it is none (RFC 3629: neither overlong nor a surrogate). */
 static unsigned utf8_length(const unsigned char *s) {
         unsigned n = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : 4;
         static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -126,8 +126,8 @@ static int keyfile_take_line(Parser *p, char *s) {
         return keyfile_judge(p, r, key, false, why);
 }
 
-int keyfile_parse_text(const char *path, const char *text, size_t size, keyfile_handler handler, void *userdata,
-                       char **ret_error) {
+int keyfile_parse_text(const char *path, const char *text, size_t size, keyfile_handler handler,
+                       void *userdata, char **ret_error) {
         Parser p = { .path = path, .handler = handler, .userdata = userdata, .ret_error = ret_error };
         _cleanup_free_ char *copy = malloc(size + 1);
 
@@ -160,7 +160,8 @@ static int keyfile_fail_file(const char *path, int r, const char *why, char **re
 }
 
 int keyfile_parse(const char *path, keyfile_handler handler, void *userdata, char **ret_error) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* it may be a fifo */
+        /* not blocking: it may be a fifo */
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         _cleanup_free_ char *text = NULL;
         struct stat st;
         size_t size = 0;

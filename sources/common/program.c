@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The loop is poll(2) over the library's descriptor, a timer and what the program adds. A program that fails says why in
- * its last words and hangs up; what becomes of the source is the broker's to decide.
+ * The loop is poll(2) over the library's descriptor, a timer and what the program adds. A program that fails
+ * says why in its last words and hangs up; what becomes of the source is the broker's to decide.
  */
 #include "sources/common/program.h"
 
@@ -46,8 +46,10 @@ static void on_published(framebus_publisher *pub, const char *path, void *userda
                 log_debug("published at %s", path);
 }
 
-static void on_refused(framebus_publisher *pub, uint64_t seq, const struct framebus_error *error, void *userdata) {
-        log_warning("the broker refused frame %llu: %s", (unsigned long long)seq, error ? error->message : "?");
+static void on_refused(framebus_publisher *pub, uint64_t seq, const struct framebus_error *error,
+                       void *userdata) {
+        log_warning("the broker refused frame %llu: %s", (unsigned long long)seq,
+                    error ? error->message : "?");
 }
 
 static void on_ended(framebus_publisher *pub, const char *reason, const struct framebus_error *error,
@@ -55,7 +57,8 @@ static void on_ended(framebus_publisher *pub, const char *reason, const struct f
         Program *p = userdata;
 
         p->ended = p->done = true;
-        if (error) {
+        /* no reply: the broker hung up while it was asked something, which is an end like any other */
+        if (error && strcmp(error->name, "org.freedesktop.DBus.Error.NoReply") != 0) {
                 log_error("cannot publish: %s (%s)", error->message, error->name);
                 if (!p->state[0])
                         p->exit_code = PROGRAM_EXIT_FAILED;
@@ -79,7 +82,7 @@ int program_open(Program *p, const ProgramOptions *o) {
         log_init(o->name, LOG_LEVEL_INFO);
         /* before anything else is opened, and might get that number */
         if (!o->publish && (fstat(PROGRAM_CHANNEL_FD, &st) < 0 || !S_ISSOCK(st.st_mode))) {
-                log_error("file descriptor %d is not a broker's channel: use --publish NAME to run it by hand",
+                log_error("file descriptor %d is no broker's channel; by hand, give --publish NAME",
                           PROGRAM_CHANNEL_FD);
                 return PROGRAM_EXIT_USAGE;
         }
@@ -91,7 +94,8 @@ int program_open(Program *p, const ProgramOptions *o) {
         r = framebus_open(&p->fb, o->publish ? o->bus : "none");
         if (r < 0) {
                 log_error("cannot connect to a broker: %s",
-                          r == -ENOMEDIUM ? "no bus found; give --bus or set FRAMEBUS_ADDRESS" : strerror(-r));
+                          r == -ENOMEDIUM ? "no bus found; give --bus or set FRAMEBUS_ADDRESS"
+                                          : strerror(-r));
                 return PROGRAM_EXIT_FAILED;
         }
         return 0;
@@ -109,7 +113,8 @@ static int program_make_publisher(Program *p, const ProgramOptions *o, const str
 
         if (o->publish)
                 return framebus_publish(p->fb, o->publish, &options, &program_events, p, &p->pub);
-        return framebus_publisher_new_from_fd(p->fb, PROGRAM_CHANNEL_FD, &options, &program_events, p, &p->pub);
+        return framebus_publisher_new_from_fd(p->fb, PROGRAM_CHANNEL_FD, &options, &program_events, p,
+                                              &p->pub);
 }
 
 int program_publish(Program *p, const ProgramOptions *o, const struct framebus_mode *modes, size_t n_modes) {
@@ -142,7 +147,8 @@ static struct timespec *program_get_timeout(Program *p, struct timespec *ret) {
                 return NULL;
         now = clock_now_ns();
         wait = due > now ? due - now : 0;
-        *ret = (struct timespec){ .tv_sec = (time_t)(wait / NSEC_PER_SEC), .tv_nsec = (long)(wait % NSEC_PER_SEC) };
+        *ret = (struct timespec){ .tv_sec = (time_t)(wait / NSEC_PER_SEC),
+                                  .tv_nsec = (long)(wait % NSEC_PER_SEC) };
         return ret;
 }
 
@@ -179,7 +185,8 @@ void program_push(Program *p, const void *data, size_t size, const struct frameb
                 framebus_publisher_add_lost(p->pub, 1);
         if (r < 0 && r != p->push_error)
                 log_warning("frames are lost: %s",
-                            r == -EAGAIN ? "the broker has too many that it has not taken yet" : strerror(-r));
+                            r == -EAGAIN ? "the broker has too many that it has not taken yet"
+                                         : strerror(-r));
         p->push_error = r;
 }
 
@@ -202,7 +209,8 @@ void program_drain(Program *p) {
         uint64_t end_ns = clock_now_ns() + DRAIN_NS;
         struct framebus_publisher_stats stats;
 
-        for (program_set_timer(p, end_ns); p->pub && !p->ended && clock_now_ns() < end_ns; program_wait(p, NULL, 0)) {
+        for (program_set_timer(p, end_ns); p->pub && !p->ended && clock_now_ns() < end_ns;
+             program_wait(p, NULL, 0)) {
                 framebus_publisher_get_stats(p->pub, &stats);
                 if (stats.unreleased == 0)
                         break;

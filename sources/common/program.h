@@ -2,8 +2,9 @@
 /*
  * What all capture programs have in common: how they come to a publisher, wait, fail and end.
  *
- * A program that a broker started finds its channel at file descriptor 3; with a name to publish it asks a broker for
- * one instead. The publisher's callbacks only note what is wanted; the program's own loop does it after program_wait().
+ * A program that a broker started finds its channel at file descriptor 3; with a name to publish it asks a
+ * broker for one instead. The publisher's callbacks only note what is wanted; the program's own loop does it
+ * after program_wait().
  */
 #pragma once
 
@@ -29,7 +30,7 @@ typedef struct Program {
         bool open;   /* the channel takes messages */
         bool ended;  /* the channel is gone */
         bool done;   /* leave the loop */
-        char state[16], reason[256]; /* program_fail(): what the broker is to be told at last; no state: nothing */
+        char state[16], reason[256]; /* what the broker is to be told at last; no state: nothing */
         int exit_code;
         int push_error; /* of the last push: each kind of trouble is logged once */
 
@@ -46,7 +47,8 @@ typedef struct ProgramOptions {
         const char *driver;
 } ProgramOptions;
 
-/* Sets up the connection and the timer, without any publisher yet. Returns 0 or, after a message, an exit code. */
+/* Sets up the connection and the timer, without any publisher yet. Returns 0 or, after a message, an exit
+ * code. */
 int program_open(Program *p, const ProgramOptions *o);
 
 /* Says to the broker what can be made. Returns 0 or, after a message, an exit code. */
@@ -58,13 +60,14 @@ void program_set_timer(Program *p, uint64_t due_ns);
 /* Waits for the broker, the timer or one of @more (at most 4), and lets the library work. */
 void program_wait(Program *p, struct pollfd *more, nfds_t n_more);
 
-/* Pushes a copy. A frame that cannot go out is counted as lost and logged when the reason is new; there is nothing else
- * to be done about it. */
+/* Pushes a copy. A frame that cannot go out is counted as lost and logged when the reason is new; there is
+ * nothing else to be done about it. */
 void program_push(Program *p, const void *data, size_t size, const struct framebus_push_info *info);
 
 /*
- * Logs and ends the loop with @exit_code; program_finish() will tell the broker @state ("failed" or "absent") in the same
- * words. The first failure counts. Works before program_publish(), too, then with a publisher that has no modes.
+ * Logs and ends the loop with @exit_code; program_finish() will tell the broker @state ("failed" or "absent")
+ * in the same words. The first failure counts. Works before program_publish(), too, then with a publisher
+ * that has no modes.
  */
 void program_fail(Program *p, const char *state, int exit_code, const char *format, ...)
         __attribute__((format(printf, 4, 5)));

@@ -6,7 +6,8 @@
 /* The length of the UTF-8 sequence at @s; 0: it is none (RFC 3629: neither overlong forms nor surrogates). */
 static unsigned text_get_length(const uint8_t *s) {
         static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-        unsigned n = s[0] < 0x80 ? 1 : s[0] >= 0xf8 ? 0 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc0 ? 2 : 0;
+        static const uint8_t by_high_bits[16] = { 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 2, 2, 3, 4 };
+        unsigned n = s[0] < 0xf8 ? by_high_bits[s[0] >> 4] : 0;
         uint32_t c;
 
         if (n <= 1)

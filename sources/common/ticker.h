@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* When frame number k of a steady rate is due: computed from the start each time, so that nothing adds up. Pure. */
+/* When frame number k of a steady rate is due: computed from the start each time, so that nothing adds up.
+ * Pure. */
 #pragma once
 
 #include <stdint.h>

@@ -33,10 +33,13 @@ uint32_t canvas_fourcc_from_name(const char *name);
 int canvas_init(Canvas *c, uint32_t fourcc, uint32_t width, uint32_t height);
 
 /* Fills a rectangle; what is outside of the picture is left out. All of @x, @y, @w, @h are even. */
-void canvas_fill(const Canvas *c, uint8_t *memory, uint32_t x, uint32_t y, uint32_t w, uint32_t h, Color color);
+void canvas_fill(const Canvas *c, uint8_t *memory, uint32_t x, uint32_t y, uint32_t w, uint32_t h,
+                 Color color);
 
 /* Copies the same rectangle from another memory. */
-void canvas_copy(const Canvas *c, uint8_t *memory, const uint8_t *from, uint32_t x, uint32_t y, uint32_t w, uint32_t h);
+void canvas_copy(const Canvas *c, uint8_t *memory, const uint8_t *from, uint32_t x, uint32_t y, uint32_t w,
+                 uint32_t h);
 
-/* Writes @text (digits and # : . / - and blanks) white on black; a character is 6 by 8 dots of @dot (even) pixels. */
+/* Writes @text (digits and # : . / - and blanks) white on black; a character is 6 by 8 dots of @dot (even)
+ * pixels. */
 void canvas_write(const Canvas *c, uint8_t *memory, uint32_t x, uint32_t y, uint32_t dot, const char *text);

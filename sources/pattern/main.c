@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * framebus-pattern: a source that needs no device. Every tick of the rate is a number; a tick that came too late is
- * counted as lost, so that the number in the picture always equals pushed + lost.
+ * framebus-pattern: a source that needs no device. Every tick of the rate is a number; a tick that came too
+ * late is counted as lost, so that the number in the picture always equals pushed + lost.
  */
 #include <drm_fourcc.h>
 #include <errno.h>
@@ -35,8 +35,9 @@ typedef struct Pattern {
 
 static bool mode_is_possible(const struct framebus_mode *m) {
         return m->width >= STRIP_SIZE_MIN && m->width <= SIZE_MAX_PIXELS && m->width % 2 == 0 &&
-               m->height >= STRIP_SIZE_MIN && m->height <= SIZE_MAX_PIXELS && m->height % 2 == 0 && m->rate.num &&
-               m->rate.den && fraction_compare(m->rate, rate_min) >= 0 && fraction_compare(m->rate, rate_max) <= 0;
+               m->height >= STRIP_SIZE_MIN && m->height <= SIZE_MAX_PIXELS && m->height % 2 == 0 &&
+               m->rate.num && m->rate.den && fraction_compare(m->rate, rate_min) >= 0 &&
+               fraction_compare(m->rate, rate_max) <= 0;
 }
 
 /* All formats in the same sizes, the one that was asked for first. */
@@ -59,7 +60,8 @@ static size_t pattern_get_modes(const Pattern *t, struct framebus_mode ret_modes
 static void pattern_start(Pattern *t, const struct framebus_mode *mode) {
         Picture *picture;
         char name[5];
-        int r = mode_is_possible(mode) ? picture_new(mode->fourcc, mode->width, mode->height, &picture) : -EINVAL;
+        int r = mode_is_possible(mode) ? picture_new(mode->fourcc, mode->width, mode->height, &picture)
+                                       : -EINVAL;
 
         if (r >= 0) {
                 picture_free(t->picture);
@@ -70,8 +72,8 @@ static void pattern_start(Pattern *t, const struct framebus_mode *mode) {
         if (r < 0) {
                 program_fail(&t->program, "failed", PROGRAM_EXIT_FAILED,
                              "cannot make %s %" PRIu32 "x%" PRIu32 " at %" PRIu32 "/%" PRIu32 ": %s",
-                             framebus_fourcc_to_string(mode->fourcc, name), mode->width, mode->height, mode->rate.num,
-                             mode->rate.den, strerror(-r));
+                             framebus_fourcc_to_string(mode->fourcc, name), mode->width, mode->height,
+                             mode->rate.num, mode->rate.den, strerror(-r));
                 return;
         }
         (void)framebus_publisher_set_state(t->program.pub, "streaming", NULL);
@@ -103,7 +105,8 @@ static void pattern_push(Pattern *t, uint64_t pts_ns) {
         };
 
         memcpy(info.planes, c->planes, sizeof info.planes);
-        program_push(&t->program, picture_draw(t->picture, t->number, realtime_from_monotonic(pts_ns)), c->size, &info);
+        program_push(&t->program, picture_draw(t->picture, t->number, realtime_from_monotonic(pts_ns)),
+                     c->size, &info);
 }
 
 static void pattern_tick(Pattern *t) {

@@ -79,7 +79,8 @@ Picture *picture_free(Picture *p) {
         return NULL;
 }
 
-/* To the right edge and back: the place depends on the number alone, so that a frame that is lost shows as a jump. */
+/* To the right edge and back: the place depends on the number alone, so that a frame that is lost shows as a
+ * jump. */
 static uint32_t picture_get_box_x(const Picture *p, uint64_t number) {
         uint32_t way = (p->canvas.width - p->box_side) / p->step;
         uint32_t at;
@@ -116,13 +117,15 @@ static void picture_draw_strips(Picture *p, uint64_t number) {
                 Color color = blocks[i] ? color_white : color_black;
 
                 canvas_fill(&p->canvas, p->work, x, y, p->strip.side, p->strip.side, color);
-                canvas_fill(&p->canvas, p->work, x, y + p->strip.lower_y, p->strip.side, p->strip.side, color);
+                canvas_fill(&p->canvas, p->work, x, y + p->strip.lower_y, p->strip.side, p->strip.side,
+                            color);
         }
 }
 
 const uint8_t *picture_draw(Picture *p, uint64_t number, uint64_t realtime_ns) {
         picture_move_box(p, number);
-        picture_write_text(p, number, realtime_ns); /* over the box in small pictures, and the strips over all */
+        picture_write_text(p, number, realtime_ns);
+        /* in small pictures the text is over the box, and the strips are over all */
         picture_draw_strips(p, number);
         return p->work;
 }

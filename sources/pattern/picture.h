@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Colour bars, a box that moves, the number and the time of day for people, the number for machines (strip.h). The bars
- * are drawn once; each picture after that redraws only what changes.
+ * Colour bars, a box that moves, the number and the time of day for people, the number for machines
+ * (strip.h). The bars are drawn once; each picture after that redraws only what changes.
  */
 #pragma once
 
@@ -16,8 +16,8 @@ int picture_new(uint32_t fourcc, uint32_t width, uint32_t height, Picture **ret_
 /* NULL is ignored. Returns NULL. */
 Picture *picture_free(Picture *p);
 
-/* Draws picture @number, taken at @realtime_ns (CLOCK_REALTIME, shown in UTC). Returns the memory, valid until the next
- * call, as large as the canvas says. */
+/* Draws picture @number, taken at @realtime_ns (CLOCK_REALTIME, shown in UTC). Returns the memory, valid
+ * until the next call, as large as the canvas says. */
 const uint8_t *picture_draw(Picture *p, uint64_t number, uint64_t realtime_ns);
 
 const Canvas *picture_get_canvas(const Picture *p);

@@ -46,8 +46,8 @@ bool strip_decode(const bool blocks[static STRIP_BLOCKS], uint64_t *ret_number) 
         return true;
 }
 
-bool strip_read(const uint8_t *samples, size_t stride, size_t step, uint32_t width, uint32_t height, bool lower,
-                uint64_t *ret_number) {
+bool strip_read(const uint8_t *samples, size_t stride, size_t step, uint32_t width, uint32_t height,
+                bool lower, uint64_t *ret_number) {
         Strip s = strip_get_geometry(width, height);
         bool blocks[STRIP_BLOCKS];
 

@@ -44,7 +44,7 @@ int device_judge(const Device *d, const char **ret_why) {
         if (!(d->capabilities & (V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)))
                 return *ret_why = "not a capture device", -ENOTSUP;
         if (!(d->capabilities & V4L2_CAP_VIDEO_CAPTURE))
-                return *ret_why = "a capture device with the multi-planar interface only, which is not supported",
+                return *ret_why = "a capture device with the multi-planar interface only",
                        -ENOTSUP;
         if (!(d->capabilities & V4L2_CAP_STREAMING))
                 return *ret_why = "a capture device that cannot stream", -ENOTSUP;

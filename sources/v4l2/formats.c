@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Compared byte by byte with both headers, since names and codes mislead: V4L2's RGB24 is DRM's BGR888, and AYUV is
- * the same code for opposite orders of the bytes. Bayer and packed 10-bit formats have no DRM name and are not here.
+ * Compared byte by byte with both headers, since names and codes mislead: V4L2's RGB24 is DRM's BGR888, and
+ * AYUV is the same code for opposite orders of the bytes. Bayer and packed 10-bit formats have no DRM name
+ * and are not here.
  *
  * The order is the order of preference among raw formats of the same size and rate.
  */
@@ -115,7 +116,9 @@ int pixel_format_get_layout(const PixelFormat *f, uint32_t width, uint32_t heigh
 
                 if (bytes > UINT32_MAX || bytes * lines > (uint64_t)SIZE_MAX - size)
                         return -EOVERFLOW;
-                ret_planes[i] = (struct framebus_plane){ .stride = (uint32_t)bytes, .offset = size, .size = bytes * lines };
+                ret_planes[i] = (struct framebus_plane){ .stride = (uint32_t)bytes,
+                                                         .offset = size,
+                                                         .size = bytes * lines };
                 size += bytes * lines;
         }
         *ret_n_planes = f->n_planes;

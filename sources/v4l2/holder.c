@@ -3,7 +3,6 @@
 #include "sources/v4l2/holder.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <stdbool.h>
@@ -29,8 +28,8 @@ static bool stat_is_same(const struct stat *a, const struct stat *b) {
         return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* 1: has it open; 0: not; -EACCES: must not be looked at. */
-static int process_has_open(int proc_fd, const char *pid, const struct stat *wanted) {
+/* False as well if it must not be looked at. */
+static bool process_has_open(int proc_fd, const char *pid, const struct stat *wanted) {
         _cleanup_(dir_closep) DIR *dir = NULL;
         struct dirent *e;
         char path[32];
@@ -39,19 +38,19 @@ static int process_has_open(int proc_fd, const char *pid, const struct stat *wan
         (void)snprintf(path, sizeof path, "%.16s/fd", pid);
         fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-                return errno == EACCES || errno == EPERM ? -EACCES : 0;
+                return false;
         dir = fdopendir(fd);
         if (!dir) {
                 fb_close(fd);
-                return 0;
+                return false;
         }
         while ((e = readdir(dir))) {
                 struct stat st;
 
                 if (e->d_name[0] != '.' && fstatat(fd, e->d_name, &st, 0) >= 0 && stat_is_same(&st, wanted))
-                        return 1;
+                        return true;
         }
-        return 0;
+        return false;
 }
 
 static void process_get_name(int proc_fd, const char *pid, char ret_name[static 17]) {
@@ -78,7 +77,6 @@ static size_t append_holder(int proc_fd, const char *pid, char *text, size_t use
 
 void holder_describe(const char *path, char *ret_text, size_t size) {
         _cleanup_(dir_closep) DIR *proc = opendir("/proc");
-        bool hidden = false;
         unsigned found = 0;
         struct dirent *e;
         struct stat st;
@@ -88,20 +86,13 @@ void holder_describe(const char *path, char *ret_text, size_t size) {
         if (!proc || stat(path, &st) < 0)
                 return;
         while (found < HOLDERS_MAX && (e = readdir(proc))) {
-                int r;
-
-                if (e->d_name[0] < '1' || e->d_name[0] > '9' || atoi(e->d_name) == getpid())
+                if (e->d_name[0] < '1' || e->d_name[0] > '9' || atoi(e->d_name) == getpid() ||
+                    !process_has_open(dirfd(proc), e->d_name, &st))
                         continue;
-                r = process_has_open(dirfd(proc), e->d_name, &st);
-                if (r > 0) {
-                        used = append_holder(dirfd(proc), e->d_name, ret_text, used, size);
-                        found++;
-                } else if (r < 0)
-                        hidden = true;
+                used = append_holder(dirfd(proc), e->d_name, ret_text, used, size);
+                found++;
         }
         ret_text[used] = 0;
-        if (!found && hidden)
-                (void)snprintf(ret_text, size, "another user's process");
 }
 
 void holder_describe_permission(const char *path, char *ret_text, size_t size) {
@@ -113,12 +104,14 @@ void holder_describe_permission(const char *path, char *ret_text, size_t size) {
                 return;
         }
         if ((st.st_mode & 0060) != 0060 || st.st_gid == 0) {
-                (void)snprintf(ret_text, size, "its mode is %04o, so no group would help", st.st_mode & 07777);
+                (void)snprintf(ret_text, size, "its mode is %04o, so no group would help",
+                               st.st_mode & 07777);
                 return;
         }
         g = getgrgid(st.st_gid);
         if (g)
                 (void)snprintf(ret_text, size, "members of the group %s may", g->gr_name);
         else
-                (void)snprintf(ret_text, size, "members of the group with number %u may", (unsigned)st.st_gid);
+                (void)snprintf(ret_text, size, "members of the group with number %u may",
+                               (unsigned)st.st_gid);
 }

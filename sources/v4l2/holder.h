@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* "process 123 (cheese)", "process 1 (a), process 2 (b)", "another user's process", or "" if nobody is found. Looks at
- * the open files of every process that this one may look at, but itself. */
+/* "process 123 (cheese)", "process 1 (a), process 2 (b)", or "" if none is found. Looks at the open files of
+ * every process that this one may look at, but itself; others may be hidden from it altogether. */
 void holder_describe(const char *path, char *ret_text, size_t size);
 
 /* What is missing to open @path: which group, or that none helps. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libv4l2 without its conversions, which would offer formats that the camera does not have and decode in this process.
- * What it still brings are the plugins of some devices.
+ * libv4l2 without its conversions, which would offer formats that the camera does not have and decode in this
+ * process. What it still brings are the plugins of some devices.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * framebus-v4l2: a camera or capture card. The device is opened to ask what it can do, closed, and opened again while
- * somebody watches, so that an idle source keeps no other program from it. A trouble of the stream that the device
- * survives is healed by starting it again; all else ends the program, and the broker decides when to try again.
+ * framebus-v4l2: a camera or capture card. The device is opened to ask what it can do, closed, and opened
+ * again while somebody watches, so that an idle source keeps no other program from it. A trouble of the
+ * stream that the device survives is healed by starting it again; all else ends the program, and the broker
+ * decides when to try again.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -54,22 +55,24 @@ static void camera_fail(Camera *c, int error, const char *step) {
         case ENODEV:
         case ENXIO:
         case ENOENT:
-                program_fail(&c->program, "absent", EXIT_ABSENT, "%s is not there: unplugged, or not plugged in yet",
-                             c->path);
+                program_fail(&c->program, "absent", EXIT_ABSENT,
+                             "%s is not there: unplugged, or not plugged in yet", c->path);
                 break;
         case EBUSY:
                 holder_describe(c->path, text, sizeof text);
-                program_fail(&c->program, "failed", EXIT_BUSY, "%s is busy: %s%s", c->path,
-                             text[0] ? "in use by " : "something that cannot be found uses it", text);
+                program_fail(&c->program, "failed", EXIT_BUSY, "%s is busy: in use by %s", c->path,
+                             text[0] ? text : "another user's process");
                 break;
         case EACCES:
         case EPERM:
                 holder_describe_permission(c->path, text, sizeof text);
-                program_fail(&c->program, "failed", EXIT_NO_PERMISSION, "no permission to use %s: %s", c->path, text);
+                program_fail(&c->program, "failed", EXIT_NO_PERMISSION, "no permission to use %s: %s",
+                             c->path, text);
                 break;
         case ENOSPC:
                 program_fail(&c->program, "failed", PROGRAM_EXIT_FAILED,
-                             "%s: %s: not enough USB bandwidth; use a smaller mode or another port", c->path, step);
+                             "%s: %s: not enough USB bandwidth; use a smaller mode or another port", c->path,
+                             step);
                 break;
         case ENOTTY:
                 program_fail(&c->program, "failed", EXIT_NO_CAPTURE, "%s is not a V4L2 device", c->path);
@@ -79,7 +82,8 @@ static void camera_fail(Camera *c, int error, const char *step) {
                              "%s: %s: the device does not do what it says it can", c->path, step);
                 break;
         default:
-                program_fail(&c->program, "failed", PROGRAM_EXIT_FAILED, "%s: %s: %s", c->path, step, strerror(-error));
+                program_fail(&c->program, "failed", PROGRAM_EXIT_FAILED, "%s: %s: %s", c->path, step,
+                             strerror(-error));
         }
 }
 
@@ -140,8 +144,8 @@ static void camera_start(Camera *c, const struct framebus_mode *wanted) {
 }
 
 static bool mode_is_equal(const struct framebus_mode *a, const struct framebus_mode *b) {
-        return a->fourcc == b->fourcc && a->width == b->width && a->height == b->height && a->rate.num == b->rate.num &&
-               a->rate.den == b->rate.den;
+        return a->fourcc == b->fourcc && a->width == b->width && a->height == b->height &&
+               a->rate.num == b->rate.num && a->rate.den == b->rate.den;
 }
 
 static void camera_change(Camera *c, const struct framebus_mode *wanted) {
@@ -270,12 +274,13 @@ static void print_help(void) {
                "  -m, --modes            only list what the device can do\n"
                "  -h, --help             show this\n"
                "      --version          show the version\n\n"
-               "Exit status: 0 the broker closed the channel, 1 failure, 2 wrong usage, 3 not a capture device,\n"
-               "4 the device is not there or was unplugged, 5 it is busy, 6 no permission.\n");
+               "Exit status: 0 the broker closed the channel, 1 failure, 2 wrong usage,\n"
+               "3 not a capture device, 4 it is not there or was unplugged, 5 busy, 6 no permission.\n");
 }
 
 static int fail_usage(const char *what, const char *value) {
-        log_error("%s%s%s%s; see framebus-v4l2 --help", what, value ? ": '" : "", value ? value : "", value ? "'" : "");
+        log_error("%s%s%s%s; see framebus-v4l2 --help", what, value ? ": '" : "", value ? value : "",
+                  value ? "'" : "");
         return PROGRAM_EXIT_USAGE;
 }
 
@@ -328,14 +333,15 @@ static void print_modes(const Camera *c) {
         for (size_t i = 0; i < c->table.n_modes; i++) {
                 const struct framebus_mode *m = &c->table.modes[i];
 
-                printf("%s %" PRIu32 "x%" PRIu32 " %" PRIu32 "/%" PRIu32, framebus_fourcc_to_string(m->fourcc, name),
-                       m->width, m->height, m->rate.num, m->rate.den);
+                printf("%s %" PRIu32 "x%" PRIu32 " %" PRIu32 "/%" PRIu32,
+                       framebus_fourcc_to_string(m->fourcc, name), m->width, m->height, m->rate.num,
+                       m->rate.den);
                 if (m->width_range.max)
                         printf(" (%" PRIu32 "-%" PRIu32 " x %" PRIu32 "-%" PRIu32 ")", m->width_range.min,
                                m->width_range.max, m->height_range.min, m->height_range.max);
                 if (m->rate_max.num)
-                        printf(" (%" PRIu32 "/%" PRIu32 " to %" PRIu32 "/%" PRIu32 ")", m->rate_min.num, m->rate_min.den,
-                               m->rate_max.num, m->rate_max.den);
+                        printf(" (%" PRIu32 "/%" PRIu32 " to %" PRIu32 "/%" PRIu32 ")", m->rate_min.num,
+                               m->rate_min.den, m->rate_max.num, m->rate_max.den);
                 printf("\n");
         }
         if (c->table.n_unknown)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * First every combination is written down, at most CANDIDATES_MAX of them, then the list is made to fit. Rates are
- * frames a second here and seconds a frame in V4L2: each fraction is turned over on its way in.
+ * First every combination is written down, at most CANDIDATES_MAX of them, then the list is made to fit.
+ * Rates are frames a second here and seconds a frame in V4L2: each fraction is turned over on its way in.
  */
 #include "sources/v4l2/modes.h"
 
@@ -101,7 +101,8 @@ static void get_current_size(const Device *d, uint32_t *ret_width, uint32_t *ret
 }
 
 /* Any size in a range: the one that is set now is the preferred one. */
-static int add_size_range(const Device *d, Candidates *c, const struct v4l2_frmsizeenum *e, struct framebus_mode m) {
+static int add_size_range(const Device *d, Candidates *c, const struct v4l2_frmsizeenum *e,
+                          struct framebus_mode m) {
         m.width_range = (struct framebus_range){ e->stepwise.min_width, e->stepwise.max_width,
                                                  FB_MAX(e->stepwise.step_width, 1u) };
         m.height_range = (struct framebus_range){ e->stepwise.min_height, e->stepwise.max_height,
@@ -168,7 +169,8 @@ static int compare_bools(bool a, bool b) {
 static int compare_modes(const void *x, const void *y) {
         const struct framebus_mode *a = x, *b = y;
         uint64_t area_a = (uint64_t)a->width * a->height, area_b = (uint64_t)b->width * b->height;
-        size_t rank_a = pixel_format_get_rank_of_fourcc(a->fourcc), rank_b = pixel_format_get_rank_of_fourcc(b->fourcc);
+        size_t rank_a = pixel_format_get_rank_of_fourcc(a->fourcc),
+               rank_b = pixel_format_get_rank_of_fourcc(b->fourcc);
         struct framebus_fraction fast = { FAST, 1 };
         int r = compare_bools(a->fourcc != V4L2_PIX_FMT_MJPEG, b->fourcc != V4L2_PIX_FMT_MJPEG);
 
@@ -188,7 +190,8 @@ static bool same_picture(const struct framebus_mode *a, const struct framebus_mo
                !a->width_range.max && !b->width_range.max;
 }
 
-/* Makes the rates of each size one mode with a range, in place; candidates of one size stand together as enumerated. */
+/* Makes the rates of each size one mode with a range, in place; candidates of one size stand together as
+ * enumerated. */
 static void candidates_merge_rates(Candidates *c) {
         size_t n = 0;
 

@@ -17,9 +17,9 @@ typedef struct ModeTable {
 } ModeTable;
 
 /*
- * Asks the device for all that it can do by itself (emulated formats are left out). A device that does not know sizes or
- * rates gets those that are set now. The best are raw formats, at 24 frames a second or more, then the largest.
- * Where there are more than 256 modes the rates of one size become a range.
+ * Asks the device for all that it can do by itself (emulated formats are left out). A device that does not
+ * know sizes or rates gets those that are set now. The best are raw formats, at 24 frames a second or more,
+ * then the largest. Where there are more than 256 modes the rates of one size become a range.
  *
  * Errors: -ENODATA: nothing that DRM has a name for; -ENOMEM; what the device failed with.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every buffer is at one place: with the device, or between stream_read() and stream_return(). The device counts frames
- * in 32 bits that wrap; a step of half of that or more is a counter that began anew, not a loss.
+ * Every buffer is at one place: with the device, or between stream_read() and stream_return(). The device
+ * counts frames in 32 bits that wrap; a step of half of that or more is a counter that began anew, not a
+ * loss.
  */
 #include "sources/v4l2/stream.h"
 
@@ -38,8 +39,8 @@ static int set_format(Stream *s, uint32_t pixelformat, const struct framebus_mod
         s->size = s->n_planes = 0;
         if (pixel_format_is_compressed(s->format))
                 return 0;
-        r = pixel_format_get_layout(s->format, s->mode.width, s->mode.height, f.fmt.pix.bytesperline, s->planes,
-                                    &s->n_planes, &s->size);
+        r = pixel_format_get_layout(s->format, s->mode.width, s->mode.height, f.fmt.pix.bytesperline,
+                                    s->planes, &s->n_planes, &s->size);
         return r < 0 ? -EPROTO : 0;
 }
 
@@ -56,7 +57,8 @@ static int set_rate(Stream *s) {
         if (r == -ENOTTY || r == -EINVAL)
                 return 0;
         if (r >= 0 && interval->numerator && interval->denominator)
-                s->mode.rate = fraction_reduce((struct framebus_fraction){ interval->denominator, interval->numerator });
+                s->mode.rate = fraction_reduce((struct framebus_fraction){ interval->denominator,
+                                                                           interval->numerator });
         return r < 0 ? r : 0;
 }
 
@@ -148,7 +150,8 @@ void stream_stop(Stream *s) {
 }
 
 static uint64_t get_pts_ns(const struct v4l2_buffer *b) {
-        uint64_t ns = (uint64_t)b->timestamp.tv_sec * NSEC_PER_SEC + (uint64_t)b->timestamp.tv_usec * NSEC_PER_USEC;
+        uint64_t ns = (uint64_t)b->timestamp.tv_sec * NSEC_PER_SEC +
+                      (uint64_t)b->timestamp.tv_usec * NSEC_PER_USEC;
 
         if ((b->flags & V4L2_BUF_FLAG_TIMESTAMP_MASK) != V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC || ns == 0)
                 return clock_now_ns();

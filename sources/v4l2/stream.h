@@ -41,8 +41,8 @@ typedef struct StreamFrame {
  * Sets the mode and starts.
  * @pixelformat  V4L2's, of @wanted
  * @ret_step     set on failure: what was being done, a constant string
- * Errors: -EPROTO: the device does another format or lines that are too short; else what the device failed with. The
- * stream is stopped then.
+ * Errors: -EPROTO: the device does another format or lines that are too short; else what the device failed
+ * with. The stream is stopped then.
  */
 int stream_start(Stream *s, const Device *d, uint32_t pixelformat, const struct framebus_mode *wanted,
                  const char **ret_step);

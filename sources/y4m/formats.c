@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Samples of more than 8 bits fill the low bits of 16 in yuv4mpeg2. DRM's grey formats are the same; its planar and
- * semi-planar ones keep them in the high bits, so these would be other pictures.
+ * Samples of more than 8 bits fill the low bits of 16 in yuv4mpeg2. DRM's grey formats are the same; its
+ * planar and semi-planar ones keep them in the high bits, so these would be other pictures.
  */
 #include "sources/y4m/formats.h"
 
@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 
-#define DEEP  "DRM has no planar format with samples in the low bits; convert to 8 bits, e.g. ffmpeg -pix_fmt yuv420p"
+#define DEEP  "DRM has no planar format with samples in the low bits; use 8, e.g. ffmpeg -pix_fmt yuv420p"
 #define ALPHA "DRM has no planar format with alpha; drop it, e.g. ffmpeg -pix_fmt yuv444p"
 #define GREY9 "DRM has no grey format of 9 bits; convert to gray, gray10le or gray12le"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Frames out of a file, a fifo or standard input, one read(2) at a time and never one that could block: a regular file
- * is always ready, anything else is read once after poll(2) says so.
+ * Frames out of a file, a fifo or standard input, one read(2) at a time and never one that could block: a
+ * regular file is always ready, anything else is read once after poll(2) says so.
  */
 #pragma once
 
@@ -32,8 +32,8 @@ Input *input_close(Input *in);
 int input_get_poll_fd(const Input *in);
 bool input_is_regular(const Input *in);
 
-/* Takes what is left over, or reads. Returns INPUT_*; -EBADMSG: input_get_error() says what is wrong with the data; else
- * what read(2) failed with. */
+/* Takes what is left over, or reads. Returns INPUT_*; -EBADMSG: input_get_error() says what is wrong with the
+ * data; else what read(2) failed with. */
 int input_read(Input *in);
 
 const char *input_get_error(const Input *in);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * framebus-y4m: a recording, or what another program writes, as a source. One frame at a time: it is read, waits for its
- * time, goes out, and only then the next one is read, so a writer that is faster than the rate is slowed down by its
- * pipe and one that is slower shifts the time line. Nothing is skipped here; what the broker has no room for is lost.
+ * framebus-y4m: a recording, or what another program writes, as a source. One frame at a time: it is read,
+ * waits for its time, goes out, and only then the next one is read, so a writer that is faster than the rate
+ * is slowed down by its pipe and one that is slower shifts the time line. Nothing is skipped here; what the
+ * broker has no room for is lost.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -227,12 +228,13 @@ static void print_help(void) {
                "  -d, --description=TEXT what to call it for people\n"
                "  -h, --help             show this\n"
                "      --version          show the version\n\n"
-               "Exit status: 0 the recording is over or the broker closed the channel, 1 failure or bad data,\n"
-               "2 wrong usage.\n");
+               "Exit status: 0 the recording is over or the broker closed the channel,\n"
+               "1 failure or bad data, 2 wrong usage.\n");
 }
 
 static int fail_usage(const char *what, const char *value) {
-        log_error("%s%s%s%s; see framebus-y4m --help", what, value ? ": '" : "", value ? value : "", value ? "'" : "");
+        log_error("%s%s%s%s; see framebus-y4m --help", what, value ? ": '" : "", value ? value : "",
+                  value ? "'" : "");
         return PROGRAM_EXIT_USAGE;
 }
 
@@ -285,7 +287,8 @@ static int parse_options(Player *t, int argc, char **argv) {
                         return PROGRAM_EXIT_USAGE;
                 }
         if (argc - optind != 1)
-                return argc > optind ? fail_usage("more than one file", argv[optind + 1]) : fail_usage("no file given", NULL);
+                return argc > optind ? fail_usage("more than one file", argv[optind + 1])
+                                     : fail_usage("no file given", NULL);
         t->path = argv[optind];
         return -1;
 }
@@ -302,7 +305,8 @@ int main(int argc, char **argv) {
 
         if (r >= 0)
                 return r;
-        (void)snprintf(description, sizeof description, "%s", strcmp(t.path, "-") == 0 ? "standard input" : t.path);
+        (void)snprintf(description, sizeof description, "%s",
+                       strcmp(t.path, "-") == 0 ? "standard input" : t.path);
         text_clean(description);
         if (!t.options.description)
                 t.options.description = description;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Three states: the header line, a frame's line, a frame's bytes. The only allocation whose size the file decides is one
- * frame, made once the header has passed all limits.
+ * Three states: the header line, a frame's line, a frame's bytes. The only allocation whose size the file
+ * decides is one frame, made once the header has passed all limits.
  */
 #include "sources/y4m/parser.h"
 
@@ -75,7 +75,8 @@ static int y4m_parse_side(Y4mParser *p, const char *what, const char *text, uint
         if (option_parse_u32(text, ret_side) < 0)
                 return y4m_fail(p, "the header's %s, '%.32s', is not a size", what, text);
         if (*ret_side == 0 || *ret_side > Y4M_SIDE_MAX)
-                return y4m_fail(p, "the header's %s, %" PRIu32 ", is not 1 to %u", what, *ret_side, Y4M_SIDE_MAX);
+                return y4m_fail(p, "the header's %s, %" PRIu32 ", is not 1 to %u", what, *ret_side,
+                                Y4M_SIDE_MAX);
         return 0;
 }
 
@@ -92,8 +93,8 @@ static int y4m_parse_rate(Y4mParser *p, const char *text) {
         }
         if (fraction_compare(rate, (struct framebus_fraction){ Y4M_RATE_MAX, 1 }) > 0 ||
             fraction_compare(rate, (struct framebus_fraction){ 1, Y4M_PERIOD_MAX }) < 0)
-                return y4m_fail(p, "the rate, %" PRIu32 ":%" PRIu32 ", is not between 1:%u and %u:1", rate.num,
-                                rate.den, Y4M_PERIOD_MAX, Y4M_RATE_MAX);
+                return y4m_fail(p, "the rate, %" PRIu32 ":%" PRIu32 ", is not between 1:%u and %u:1",
+                                rate.num, rate.den, Y4M_PERIOD_MAX, Y4M_RATE_MAX);
         p->info.rate = rate;
         return 0;
 }
@@ -126,8 +127,8 @@ static int y4m_lay_out(Y4mParser *p, const Y4mFormat *f) {
                 size += bytes;
         }
         if (size > Y4M_FRAME_MAX)
-                return y4m_fail(p, "a frame of %" PRIu32 "x%" PRIu32 " has %" PRIu64 " bytes, more than %u", info->width,
-                                info->height, size, Y4M_FRAME_MAX);
+                return y4m_fail(p, "a frame of %" PRIu32 "x%" PRIu32 " has %" PRIu64 " bytes, more than %u",
+                                info->width, info->height, size, Y4M_FRAME_MAX);
         info->frame_size = size;
         p->frame = malloc(size);
         return p->frame ? 0 : -ENOMEM;
@@ -183,8 +184,11 @@ static int y4m_parse_header(Y4mParser *p) {
 
 static int y4m_parse_frame_line(Y4mParser *p) {
         if (strcmp(p->line, "FRAME") != 0 && strncmp(p->line, "FRAME ", 6) != 0)
-                return y4m_fail(p, "frame %" PRIu64 " does not begin with FRAME: the header lies about the frames' size, "
-                                   "or the file is damaged", p->n_frames + 1);
+                return y4m_fail(p,
+                                "frame %" PRIu64
+                                " does not begin with FRAME: the header lies about the frames' size, "
+                                "or the file is damaged",
+                                p->n_frames + 1);
         p->state = PARSER_FRAME_DATA;
         p->frame_filled = 0;
         return Y4M_MORE;
@@ -255,11 +259,12 @@ int y4m_parser_end(Y4mParser *p) {
                 return y4m_fail(p, p->line_size ? "the file ends in its header" : "the file is empty");
         case PARSER_FRAME_LINE:
                 if (p->line_size)
-                        return y4m_fail(p, "the file ends in the line before frame %" PRIu64, p->n_frames + 1);
+                        return y4m_fail(p, "the file ends in the line before frame %" PRIu64,
+                                        p->n_frames + 1);
                 return p->n_frames ? 0 : y4m_fail(p, "there is no frame in the file");
         case PARSER_FRAME_DATA:
-                return y4m_fail(p, "the file ends in frame %" PRIu64 ", after %zu of %zu bytes", p->n_frames + 1,
-                                p->frame_filled, p->info.frame_size);
+                return y4m_fail(p, "the file ends in frame %" PRIu64 ", after %zu of %zu bytes",
+                                p->n_frames + 1, p->frame_filled, p->info.frame_size);
         default:
                 return -EBADMSG;
         }

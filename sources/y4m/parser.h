@@ -2,9 +2,10 @@
 /*
  * yuv4mpeg2, as ffmpeg and mjpegtools write it, fed in pieces of any size. Pure.
  *
- * What is understood: C420jpeg, C420mpeg2, C420paldv, C420, C422, C444, C411, C410, Cmono, Cmono10, Cmono12, Cmono16 (and
- * the same in an XYSCSS= tag where there is no C). Everything else is refused with its reason. Planes lie tightly packed
- * one after the other; an odd size rounds chroma up. Interlacing, aspect and comments are not looked at.
+ * What is understood: C420jpeg, C420mpeg2, C420paldv, C420, C422, C444, C411, C410, Cmono, Cmono10, Cmono12,
+ * Cmono16 (and the same in an XYSCSS= tag where there is no C). Everything else is refused with its reason.
+ * Planes lie tightly packed one after the other; an odd size rounds chroma up. Interlacing, aspect and
+ * comments are not looked at.
  */
 #pragma once
 
@@ -43,7 +44,8 @@ Y4mParser *y4m_parser_free(Y4mParser *p);
 /*
  * Takes bytes until something is complete.
  * @ret_consumed  how many were taken; the rest is for the next call
- * Returns Y4M_*; -EBADMSG: not such a file (y4m_parser_get_error()); -ENOMEM. After an error, nothing else is taken.
+ * Returns Y4M_*; -EBADMSG: not such a file (y4m_parser_get_error()); -ENOMEM. After an error, nothing else is
+ * taken.
  */
 int y4m_parser_feed(Y4mParser *p, const void *data, size_t size, size_t *ret_consumed);
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The broker's end of a capture program's channel, played by GDBus: starts a program and writes down what it says."""
+"""The broker's end of a capture program's channel, played by GDBus: writes down what the program says."""
 
 import fcntl
 import mmap
@@ -36,24 +36,27 @@ class Frame:
 
 
 class Broker:
-    """Runs ARGV with the channel at file descriptor 3."""
+    """Runs ARGV with the channel at file descriptor 3; SAY goes ahead of the channel's own protocol."""
 
-    def __init__(self, argv, stdin=subprocess.DEVNULL, release=True, env=None):
+    def __init__(self, argv, stdin=subprocess.DEVNULL, release=True, env=None, say=b''):
         self.frames, self.states, self.formats, self.calls = [], [], [], []
         self.modes = self.described = self.connection = None
         self.mode, self.release, self.hung_up = None, release, False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.process = subprocess.Popen(
-            ['/bin/bash', '-c', f'exec "$@" 3<&{theirs.fileno()}', 'bash'] + argv, pass_fds=(theirs.fileno(),),
-            stdin=stdin, stderr=subprocess.PIPE, env=env)
+            ['/bin/bash', '-c', f'exec "$@" 3<&{theirs.fileno()}', 'bash'] + argv,
+            pass_fds=(theirs.fileno(),), stdin=stdin, stderr=subprocess.PIPE, env=env)
+        self.passed = theirs.fileno()
         theirs.close()
+        ours.sendall(say)
         self.start_server(ours)
 
     def start_server(self, ours):
         self.socket = Gio.Socket.new_from_fd(ours.detach())
         stream = self.socket.connection_factory_create_connection()
-        flags = Gio.DBusConnectionFlags.AUTHENTICATION_SERVER | Gio.DBusConnectionFlags.AUTHENTICATION_ALLOW_ANONYMOUS \
-            | Gio.DBusConnectionFlags.DELAY_MESSAGE_PROCESSING
+        flag = Gio.DBusConnectionFlags
+        flags = flag.AUTHENTICATION_SERVER | flag.AUTHENTICATION_ALLOW_ANONYMOUS
+        flags |= flag.DELAY_MESSAGE_PROCESSING
         Gio.DBusConnection.new(stream, Gio.dbus_generate_guid(), flags, None, None, self.on_opened)
 
     def on_opened(self, _source, result):

@@ -41,7 +41,8 @@ static const struct {
         { TEXT("[A]\nk=v\n"), 0, "[A];A.k=v@2;", NULL },
         { TEXT("[A]\nk=v"), 0, "[A];A.k=v@2;", NULL },
         { TEXT("[A]\r\nk=v\r\n"), 0, "[A];A.k=v@2;", NULL },
-        { TEXT("  [ A b ]  \n\t k = v w = x #y\t\n[C]\nk=\n"), 0, "[A b];A b.k=v w = x #y@2;[C];C.k=@4;", NULL },
+        { TEXT("  [ A b ]  \n\t k = v w = x #y\t\n[C]\nk=\n"), 0, "[A b];A b.k=v w = x #y@2;[C];C.k=@4;", NULL
+          },
         { TEXT("[A]\nk='q' \"r\"\\\n"), 0, "[A];A.k='q' \"r\"\\@2;", NULL },
         { TEXT("[A]\nk=\xc3\xa4\xe2\x82\xac\xf0\x9f\x8e\xa5\n"), 0,
           "[A];A.k=\xc3\xa4\xe2\x82\xac\xf0\x9f\x8e\xa5@2;", NULL },
@@ -58,8 +59,10 @@ static const struct {
         { TEXT("[A]\nk=\xf4\x90\x80\x80"), -EINVAL, "[A];", "f:2: not UTF-8" },
         { TEXT("[Unknown]\nk=v"), -EINVAL, "[Unknown];", "f:1: unknown section 'Unknown'" },
         { TEXT("[A]\nUnknown=1\nk=v"), -EINVAL, "[A];A.Unknown=1@2;", "f:2: unknown key 'Unknown'" },
-        { TEXT("[A]\nBad=1\nk=v"), -EINVAL, "[A];A.Bad=1@2;", "f:2: bad value for key 'Bad': it must be good" },
-        { TEXT("[A]\nFatal=1\nk=v"), -EPERM, "[A];A.Fatal=1@2;", "f:2: cannot take 'Fatal': Operation not permitted" },
+        { TEXT("[A]\nBad=1\nk=v"), -EINVAL, "[A];A.Bad=1@2;", "f:2: bad value for key 'Bad': it must be good"
+          },
+        { TEXT("[A]\nFatal=1\nk=v"), -EPERM, "[A];A.Fatal=1@2;",
+          "f:2: cannot take 'Fatal': Operation not permitted" },
 };
 
 static void test_table(void) {

@@ -11,10 +11,11 @@ static void test_size(void) {
                 int r;
                 uint32_t w, h;
         } table[] = {
-                { "640x480", 0, 640, 480 }, { "0x4294967295", 0, 0, UINT32_MAX }, { "4294967296x1", -EINVAL, 7, 7 },
-                { "640", -EINVAL, 7, 7 },   { "640x", -EINVAL, 7, 7 },           { "640x480 ", -EINVAL, 7, 7 },
-                { "-1x2", -EINVAL, 7, 7 },  { " 1x2", -EINVAL, 7, 7 },           { "1X2", -EINVAL, 7, 7 },
-                { "", -EINVAL, 7, 7 },
+                { "640x480", 0, 640, 480 },        { "0x4294967295", 0, 0, UINT32_MAX },
+                { "4294967296x1", -EINVAL, 7, 7 }, { "640", -EINVAL, 7, 7 },
+                { "640x", -EINVAL, 7, 7 },         { "640x480 ", -EINVAL, 7, 7 },
+                { "-1x2", -EINVAL, 7, 7 },         { " 1x2", -EINVAL, 7, 7 },
+                { "1X2", -EINVAL, 7, 7 },          { "", -EINVAL, 7, 7 },
         };
 
         for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -32,9 +33,10 @@ static void test_rate(void) {
                 int r;
                 uint32_t num, den;
         } table[] = {
-                { "30", 0, 30, 1 },      { "30000/1001", 0, 30000, 1001 }, { "30:1", 0, 30, 1 }, { "50/2", 0, 25, 1 },
-                { "0", -EINVAL, 7, 7 },  { "30/0", -EINVAL, 7, 7 },        { "/1", -EINVAL, 7, 7 },
-                { "1/", -EINVAL, 7, 7 }, { "29.97", -EINVAL, 7, 7 },       { "1/2/3", -EINVAL, 7, 7 },
+                { "30", 0, 30, 1 },         { "30000/1001", 0, 30000, 1001 }, { "30:1", 0, 30, 1 },
+                { "50/2", 0, 25, 1 },       { "0", -EINVAL, 7, 7 },           { "30/0", -EINVAL, 7, 7 },
+                { "/1", -EINVAL, 7, 7 },    { "1/", -EINVAL, 7, 7 },          { "29.97", -EINVAL, 7, 7 },
+                { "1/2/3", -EINVAL, 7, 7 },
         };
 
         for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -48,8 +50,10 @@ static void test_rate(void) {
 
 static void test_fractions(void) {
         CHECK(fraction_compare((struct framebus_fraction){ 1, 3 }, (struct framebus_fraction){ 2, 6 }) == 0);
-        CHECK(fraction_compare((struct framebus_fraction){ 30000, 1001 }, (struct framebus_fraction){ 30, 1 }) < 0);
-        CHECK(fraction_compare((struct framebus_fraction){ UINT32_MAX, 1 }, (struct framebus_fraction){ 1, UINT32_MAX }) > 0);
+        CHECK(fraction_compare((struct framebus_fraction){30000, 1001}, (struct framebus_fraction){30, 1}) <
+              0);
+        CHECK(fraction_compare((struct framebus_fraction){UINT32_MAX, 1},
+                               (struct framebus_fraction){1, UINT32_MAX}) > 0);
 }
 
 int main(void) {

@@ -22,17 +22,21 @@ static const struct {
 };
 
 static const uint32_t sizes[][2] = {
-        { 32, 32 }, { 78, 40 }, { 80, 32 }, { 64, 48 }, { 96, 34 }, { 640, 480 }, { 1920, 1080 }, { 34, 4096 }, { 4096, 34 },
+        { 32, 32 },   { 78, 40 },     { 80, 32 },   { 64, 48 },   { 96, 34 },
+        { 640, 480 }, { 1920, 1080 }, { 34, 4096 }, { 4096, 34 },
 };
 
-static const uint64_t numbers[] = { 0, 1, 2, 255, 256, 12345, UINT32_MAX, UINT64_MAX, 0xaaaaaaaaaaaaaaaa, 0x123456789abcdef0 };
+static const uint64_t numbers[] = {
+                0, 1, 2, 255, 256, 12345, UINT32_MAX, UINT64_MAX, 0xaaaaaaaaaaaaaaaa, 0x123456789abcdef0};
 
 static void check_number(const char *name, const Canvas *c, const uint8_t *data, size_t i, uint64_t number) {
         uint64_t upper = ~number, lower = ~number;
         size_t stride = c->planes[0].stride;
 
-        CHECK_AT(name, strip_read(data + formats[i].first, stride, formats[i].step, c->width, c->height, false, &upper));
-        CHECK_AT(name, strip_read(data + formats[i].first, stride, formats[i].step, c->width, c->height, true, &lower));
+        CHECK_AT(name, strip_read(data + formats[i].first, stride, formats[i].step, c->width, c->height,
+                                  false, &upper));
+        CHECK_AT(name, strip_read(data + formats[i].first, stride, formats[i].step, c->width, c->height, true,
+                                  &lower));
         CHECK_AT(name, upper == number && lower == number);
 }
 
@@ -41,7 +45,8 @@ static void test_numbers(void) {
                 for (size_t s = 0; s < FB_ELEMENTSOF(sizes); s++) {
                         Picture *p = NULL;
 
-                        CHECK_INT(formats[f].name, picture_new(formats[f].fourcc, sizes[s][0], sizes[s][1], &p), 0);
+                        CHECK_INT(formats[f].name,
+                                  picture_new(formats[f].fourcc, sizes[s][0], sizes[s][1], &p), 0);
                         for (size_t n = 0; p && n < FB_ELEMENTSOF(numbers); n++) {
                                 const uint8_t *data = picture_draw(p, numbers[n], 1234567890123456789ull);
 
@@ -81,7 +86,8 @@ static void test_torn(void) {
         (void)picture_draw(b, 5, 0);
         uint8_t *first = (uint8_t *)picture_draw(a, 4, 0);
         memcpy(first + 640 * 240, picture_draw(b, 5, 0) + 640 * 240, 640 * 240);
-        CHECK(strip_read(first, 640, 1, 640, 480, false, &upper) && strip_read(first, 640, 1, 640, 480, true, &lower));
+        CHECK(strip_read(first, 640, 1, 640, 480, false, &upper) &&
+              strip_read(first, 640, 1, 640, 480, true, &lower));
         CHECK(upper == 4 && lower == 5);
         picture_free(a);
         picture_free(b);
@@ -94,7 +100,8 @@ static void test_redrawn(void) {
                 const uint8_t *x, *y;
                 size_t size;
 
-                if (picture_new(formats[f].fourcc, 322, 240, &a) < 0 || picture_new(formats[f].fourcc, 322, 240, &b) < 0)
+                if (picture_new(formats[f].fourcc, 322, 240, &a) < 0 ||
+                    picture_new(formats[f].fourcc, 322, 240, &b) < 0)
                         abort();
                 for (uint64_t n = 1; n < 400; n++)
                         (void)picture_draw(a, n, n * 33333333);
@@ -129,14 +136,15 @@ static void test_bytes(void) {
         static const Color color = { 1, 2, 3, 4, 5, 6 };
         static const struct {
                 uint32_t fourcc;
-                uint8_t bytes[24]; /* a 4x4 picture whose lower right quarter is filled: what that quarter has */
+                uint8_t bytes[24]; /* what the lower right quarter of 4x4 pixels is filled with */
                 size_t offsets[24];
                 unsigned n;
         } table[] = {
                 { DRM_FORMAT_NV12, { 1, 1, 1, 1, 2, 3 }, { 10, 11, 14, 15, 22, 23 }, 6 },
                 { DRM_FORMAT_YUV420, { 1, 1, 1, 1, 2, 3 }, { 10, 11, 14, 15, 19, 23 }, 6 },
                 { DRM_FORMAT_YUYV, { 1, 2, 1, 3, 1, 2, 1, 3 }, { 20, 21, 22, 23, 28, 29, 30, 31 }, 8 },
-                { DRM_FORMAT_BGR888, { 4, 5, 6, 4, 5, 6, 4, 5, 6, 4, 5, 6 }, { 30, 31, 32, 33, 34, 35, 42, 43, 44, 45, 46, 47 }, 12 },
+                { DRM_FORMAT_BGR888, { 4, 5, 6, 4, 5, 6, 4, 5, 6, 4, 5, 6 }, { 30, 31, 32, 33, 34, 35, 42, 43,
+                  44, 45, 46, 47 }, 12 },
         };
 
         for (size_t i = 0; i < FB_ELEMENTSOF(table); i++) {

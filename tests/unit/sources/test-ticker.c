@@ -17,7 +17,8 @@ static void test_exact(void) {
 
 /* Each tick is taken exactly at its due time, and neither a nanosecond before nor twice. */
 static void test_take(void) {
-        static const struct framebus_fraction rates[] = { { 30, 1 }, { 30000, 1001 }, { 60, 1 }, { 240, 1 }, { 7, 3 }, { 1, 9 } };
+        static const struct framebus_fraction rates[] = {{30, 1},  {30000, 1001}, {60, 1},
+                                                         {240, 1}, {7, 3},        {1, 9}};
 
         for (unsigned i = 0; i < sizeof rates / sizeof rates[0]; i++) {
                 uint64_t missed, due;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The parser, fed whole, byte by byte and in random pieces: what it says must not depend on how the bytes arrive. */
+/* The parser, fed whole, byte by byte and in random pieces: what it says must not depend on how the bytes
+ * arrive. */
 #include <drm_fourcc.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -8,8 +9,10 @@
 #include "check.h"
 #include "sources/y4m/parser.h"
 
-/* What came out, as text: "H640x480 YU12 30/1 p3 460800;" for the header, "F<sum>;" a frame, "E:<message>" at last. */
-static void run(const char *data, size_t size, size_t piece, struct framebus_fraction rate, char out[static 4096]) {
+/* What came out, as text: "H640x480 YU12 30/1 p3 460800;" for the header, "F<sum>;" a frame, "E:<message>" at
+ * last. */
+static void run(const char *data, size_t size, size_t piece, struct framebus_fraction rate,
+                char out[static 4096]) {
         Y4mParser *p = NULL;
         size_t done = 0;
         int r = 0;
@@ -17,7 +20,8 @@ static void run(const char *data, size_t size, size_t piece, struct framebus_fra
         out[0] = 0;
         CHECK(y4m_parser_new(rate, &p) == 0);
         while (done < size && r >= 0) {
-                size_t wanted = piece ? piece : (size_t)rand() % 7 + 1, n = FB_MIN(wanted, size - done), used = 0;
+                size_t wanted = piece ? piece : (size_t)rand() % 7 + 1, n = FB_MIN(wanted, size - done),
+                       used = 0;
                 const Y4mInfo *i = y4m_parser_get_info(p);
                 char *end = out + strlen(out), fourcc[5] = "";
 
@@ -26,8 +30,8 @@ static void run(const char *data, size_t size, size_t piece, struct framebus_fra
                 CHECK(used <= n && (r != Y4M_MORE || used == n));
                 memcpy(fourcc, &i->fourcc, 4);
                 if (r == Y4M_HEADER)
-                        sprintf(end, "H%ux%u %s %u/%u p%zu %zu;", i->width, i->height, fourcc, i->rate.num, i->rate.den,
-                                i->n_planes, i->frame_size);
+                        sprintf(end, "H%ux%u %s %u/%u p%zu %zu;", i->width, i->height, fourcc, i->rate.num,
+                                i->rate.den, i->n_planes, i->frame_size);
                 else if (r == Y4M_FRAME) {
                         unsigned sum = 0;
 
@@ -53,10 +57,10 @@ static const struct {
         size_t size;
         const char *out;
 } table[] = {
-        /* good ones */
+                /* good ones */
         { T(H "\nFRAME\n\1\0\0\0\0\0"), "H2x2 YU12 25/1 p3 6;F28629151;" },
-        { T(H " Ip A1:1 C420jpeg XYSCSS=420JPEG XCOLORRANGE=LIMITED\nFRAME\n\0\0\0\0\0\1FRAME\n\0\0\0\0\1\0"),
-          "H2x2 YU12 25/1 p3 6;F1;F31;" },
+        { T(H " Ip A1:1 C420jpeg XYSCSS=420JPEG "
+          "XCOLORRANGE=LIMITED\nFRAME\n\0\0\0\0\0\1FRAME\n\0\0\0\0\1\0"), "H2x2 YU12 25/1 p3 6;F1;F31;" },
         { T(H " Cmono\nFRAME Ip Xfoo\n\0\0\0\1"), "H2x2 R8   25/1 p1 4;F1;" },
         { T(H " Cmono10\nFRAME\n\0\0\0\0\0\0\0\1"), "H2x2 R10  25/1 p1 8;F1;" },
         { T(H " Cmono12\nFRAME\n\0\0\0\0\0\0\0\1"), "H2x2 R12  25/1 p1 8;F1;" },
@@ -68,25 +72,32 @@ static const struct {
         { T(H " C420paldv\nFRAME\n\0\0\0\0\0\1"), "H2x2 YU12 25/1 p3 6;F1;" },
         { T(H " C420mpeg2\nFRAME\n\0\0\0\0\0\1"), "H2x2 YU12 25/1 p3 6;F1;" },
         { T(H " XYSCSS=411\nFRAME\n\0\0\0\0\0\0\0\1"), "H2x2 YU11 25/1 p3 8;F1;" },
-        { T("YUV4MPEG2 F30000:1001 W3 H1\nFRAME\n\0\0\0\0\1"), "H3x1 YU12 30000/1001 p3 7;E:the file ends in frame 1, after 5 of 7 bytes" },
+        { T("YUV4MPEG2 F30000:1001 W3 H1\nFRAME\n\0\0\0\0\1"),
+          "H3x1 YU12 30000/1001 p3 7;E:the file ends in frame 1, after 5 of 7 bytes" },
         { T("YUV4MPEG2  W2  H2  F50:2  Zfuture\nFRAME\n\0\0\0\0\0\1"), "H2x2 YU12 25/1 p3 6;F1;" },
-        /* truncated */
+                /* truncated */
         { T(""), "E:the file is empty" },
         { T("YUV4"), "E:the file ends in its header" },
         { T(H), "E:the file ends in its header" },
         { T(H "\n"), "H2x2 YU12 25/1 p3 6;E:there is no frame in the file" },
         { T(H "\nFRA"), "H2x2 YU12 25/1 p3 6;E:the file ends in the line before frame 1" },
         { T(H "\nFRAME\n"), "H2x2 YU12 25/1 p3 6;E:the file ends in frame 1, after 0 of 6 bytes" },
-        { T(H "\nFRAME\n\0\0\0\0\0\1FRAME\n\0\0\0\0\1"), "H2x2 YU12 25/1 p3 6;F1;E:the file ends in frame 2, after 5 of 6 bytes" },
-        /* lying */
+        { T(H "\nFRAME\n\0\0\0\0\0\1FRAME\n\0\0\0\0\1"),
+          "H2x2 YU12 25/1 p3 6;F1;E:the file ends in frame 2, after 5 of 6 bytes" },
+                /* lying */
         { T("RIFF"), "E:not a yuv4mpeg2 file: it does not begin with YUV4MPEG2" },
         { T("YUV4MPEG3 W2 H2 F1:1\n"), "E:not a yuv4mpeg2 file: it does not begin with YUV4MPEG2" },
         { T("YUV4MPEG2X W2 H2 F1:1\n"), "E:not a yuv4mpeg2 file: it does not begin with YUV4MPEG2" },
         { T("\nYUV4MPEG2 W2 H2 F1:1\n"), "E:not a yuv4mpeg2 file: it does not begin with YUV4MPEG2" },
-        { T(H "\nFRANE\n\0\0\0\0\0\1"), "H2x2 YU12 25/1 p3 6;E:frame 1 does not begin with FRAME: the header lies about the frames' size, or the file is damaged" },
-        { T(H "\nFRAMES\n\0\0\0\0\0\1"), "H2x2 YU12 25/1 p3 6;E:frame 1 does not begin with FRAME: the header lies about the frames' size, or the file is damaged" },
+        { T(H "\nFRANE\n\0\0\0\0\0\1"), "H2x2 YU12 25/1 p3 6;E:frame 1 does not begin with FRAME: the "
+          "header lies about the frames' size, or the file is damaged" },
+        { T(H "\nFRAMES\n\0\0\0\0\0\1"),
+          "H2x2 YU12 25/1 p3 6;E:frame 1 does not begin with FRAME: the header lies about the frames' "
+          "size, or the file is damaged" },
         { T(H "\nFRAME\n\0\0\0\0\0\1\0FRAME\n"), "H2x2 YU12 25/1 p3 6;F1;E:a header line has a NUL byte" },
-        { T(H "\nFRAME\n\0\0\0\0\0\1xFRAME\n"), "H2x2 YU12 25/1 p3 6;F1;E:frame 2 does not begin with FRAME: the header lies about the frames' size, or the file is damaged" },
+        { T(H "\nFRAME\n\0\0\0\0\0\1xFRAME\n"),
+          "H2x2 YU12 25/1 p3 6;F1;E:frame 2 does not begin with FRAME: the header lies about the "
+          "frames' size, or the file is damaged" },
         { T("YUV4MPEG2 W2\0 H2 F1:1\n"), "E:a header line has a NUL byte" },
         { T("YUV4MPEG2\n"), "E:the header does not say the width" },
         { T("YUV4MPEG2 H2 F1:1\n"), "E:the header does not say the width" },
@@ -96,7 +107,8 @@ static const struct {
         { T("YUV4MPEG2 W2 H F1:1\n"), "E:the header's height, '', is not a size" },
         { T("YUV4MPEG2 W16385 H2 F1:1\n"), "E:the header's width, 16385, is not 1 to 16384" },
         { T("YUV4MPEG2 W4294967298 H2 F1:1\n"), "E:the header's width, '4294967298', is not a size" },
-        { T("YUV4MPEG2 W16384 H16384 F1:1 C444\n"), "E:a frame of 16384x16384 has 805306368 bytes, more than 268435456" },
+        { T("YUV4MPEG2 W16384 H16384 F1:1 C444\n"),
+          "E:a frame of 16384x16384 has 805306368 bytes, more than 268435456" },
         { T("YUV4MPEG2 W2 H2\n"), "E:the header does not say the rate; give --rate" },
         { T("YUV4MPEG2 W2 H2 F0:0\n"), "E:the header's rate, '0:0', is zero; give --rate" },
         { T("YUV4MPEG2 W2 H2 F0:1\n"), "E:the header's rate, '0:1', is zero; give --rate" },
@@ -104,10 +116,14 @@ static const struct {
         { T("YUV4MPEG2 W2 H2 F25:0\n"), "E:the header's rate, '25:0', is not a rate; give --rate" },
         { T("YUV4MPEG2 W2 H2 F-25:1\n"), "E:the header's rate, '-25:1', is not a rate; give --rate" },
         { T("YUV4MPEG2 W2 H2 F1001:1\n"), "E:the rate, 1001:1, is not between 1:86400 and 1000:1" },
-        { T("YUV4MPEG2 W2 H2 F1:4294967295\n"), "E:the rate, 1:4294967295, is not between 1:86400 and 1000:1" },
-        { T(H " C420p10\n"), "E:pixel format C420p10: DRM has no planar format with samples in the low bits; convert to 8 bits, e.g. ffmpeg -pix_fmt yuv420p" },
-        { T(H " C444alpha\n"), "E:pixel format C444alpha: DRM has no planar format with alpha; drop it, e.g. ffmpeg -pix_fmt yuv444p" },
-        { T(H " Cmono9\n"), "E:pixel format Cmono9: DRM has no grey format of 9 bits; convert to gray, gray10le or gray12le" },
+        { T("YUV4MPEG2 W2 H2 F1:4294967295\n"), "E:the rate, 1:4294967295, is not between 1:86400 and 1000:1"
+          },
+        { T(H " C420p10\n"), "E:pixel format C420p10: DRM has no planar format with samples in the "
+          "low bits; use 8, e.g. ffmpeg -pix_fmt yuv420p" },
+        { T(H " C444alpha\n"), "E:pixel format C444alpha: DRM has no planar format with alpha; drop "
+          "it, e.g. ffmpeg -pix_fmt yuv444p" },
+        { T(H " Cmono9\n"), "E:pixel format Cmono9: DRM has no grey format of 9 bits; convert to "
+          "gray, gray10le or gray12le" },
         { T(H " C999\n"), "E:unknown pixel format 'C999'" },
         { T(H " C\n"), "E:unknown pixel format 'C'" },
 };
@@ -143,7 +159,8 @@ static void test_long_lines(void) {
 
 /* A rate given by hand stands for a missing, zero or other one. */
 static void test_rate(void) {
-        static const char *const headers[] = { "YUV4MPEG2 W2 H2\n", "YUV4MPEG2 W2 H2 F0:0\n", "YUV4MPEG2 W2 H2 F25:1\n" };
+        static const char *const headers[] = {"YUV4MPEG2 W2 H2\n", "YUV4MPEG2 W2 H2 F0:0\n",
+                                              "YUV4MPEG2 W2 H2 F25:1\n"};
 
         for (size_t i = 0; i < FB_ELEMENTSOF(headers); i++) {
                 char out[4096];
@@ -191,7 +208,8 @@ static void test_damaged(void) {
                 char data[] = H " C422 Ip A1:1\nFRAME Ip\n01234567FRAME\n01234567FRAME\n01234567", out[4096];
 
                 for (int k = rand() % 4; k >= 0; k--)
-                        data[(size_t)rand() % (sizeof data - 1)] = (char)(rand() % 2 ? rand() : "\n 0:FWH"[rand() % 7]);
+                        data[(size_t)rand() % (sizeof data - 1)] =
+                                        (char)(rand() % 2 ? rand() : "\n 0:FWH"[rand() % 7]);
                 run(data, (size_t)rand() % sizeof data, 0, (struct framebus_fraction){ 0, 0 }, out);
                 CHECK(out[0]);
         }

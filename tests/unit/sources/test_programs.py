@@ -45,6 +45,11 @@ def read_strip(frame, lower):
     return number if crc == int(bits[64:], 2) else None
 
 
+def mode_of(frame):
+    m = frame.mode
+    return (m['fourcc'], m['width'], m['height'], m['rate'])
+
+
 class Test(unittest.TestCase):
     def broker(self, name, *args, **more):
         b = Broker([program(name), *args], **more)
@@ -75,9 +80,8 @@ class Pattern(Test):
         self.assertEqual(b.frames, [])  # nobody asked for any
         self.hang_up(b)
 
-    def check_frame(self, f, mode, size, n_planes):
+    def check_frame(self, f, size, n_planes):
         self.assertEqual(f.seals & fakebroker.FINAL_SEALS, fakebroker.FINAL_SEALS)
-        self.assertEqual((f.mode['fourcc'], f.mode['width'], f.mode['height'], f.mode['rate']), mode)
         self.assertNotIn('width-range', f.mode)
         self.assertEqual((f.size, f.n_fds, len(f.planes)), (size, 1, n_planes))
         self.assertEqual(sum(p[2] for p in f.planes), size)
@@ -91,10 +95,11 @@ class Pattern(Test):
             for width, height in ((32, 32), (130, 98), (640, 360)):
                 n = len(b.frames)
                 b.start(code, width, height, (200, 1))
-                self.assertTrue(b.wait(lambda: len([f for f in b.frames[n:] if f.mode['width'] == width]) >= 5))
+                wanted = (code, width, height, (200, 1))
+                self.assertTrue(b.wait(lambda: len([f for f in b.frames[n:] if mode_of(f) == wanted]) >= 5))
                 for f in b.frames[n:]:
-                    if f.mode['width'] == width and f.mode['fourcc'] == code:
-                        self.check_frame(f, (code, width, height, (200, 1)), width * height * bits // 8, planes)
+                    if mode_of(f) == wanted:
+                        self.check_frame(f, width * height * bits // 8, planes)
         seqs = [f.seq for f in b.frames]
         self.assertEqual(seqs, sorted(set(seqs)))
         self.assertEqual(b.formats, list(range(1, 13)))  # a new number for each mode
@@ -165,14 +170,14 @@ class Pattern(Test):
         self.assertEqual(b.states, [('failed', 'cannot make NV12 33x32 at 30/1: Invalid argument')])
 
     def test_usage(self):
-        for args in (['-s', '30x30'], ['-s', '641x480'], ['-s', 'x'], ['-r', '0'], ['-r', '241'], ['-f', 'NV13'], ['file'],
-                     ['--nonsense']):
+        for args in (['-s', '30x30'], ['-s', '641x480'], ['-s', 'x'], ['-r', '0'], ['-r', '241'],
+                     ['-f', 'NV13'], ['file'], ['--nonsense']):
             r = subprocess.run([program('framebus-pattern'), *args], stderr=subprocess.PIPE, check=False)
             self.assertEqual(r.returncode, 2, args)
             self.assertNotEqual(r.stderr, b'')
         r = subprocess.run([program('framebus-pattern')], stderr=subprocess.PIPE, check=False)
         self.assertEqual(r.returncode, 2)
-        self.assertIn(b'use --publish NAME', r.stderr)
+        self.assertIn(b'give --publish NAME', r.stderr)
 
 
 # name in the file, fourcc, and what the planes of 6x4 are: (width, height) in bytes
@@ -210,7 +215,8 @@ class Y4m(Test):
             with self.subTest(fmt):
                 data, frames = y4m(3, fmt, sum(w * h for w, h in planes))
                 b = self.opened('framebus-y4m', self.file(data))
-                self.assertEqual(b.modes, [{'fourcc': fourcc(code), 'modifier': 0, 'width': 6, 'height': 4, 'rate': (50, 1)}])
+                self.assertEqual(b.modes, [{'fourcc': fourcc(code), 'modifier': 0, 'width': 6, 'height': 4,
+                                            'rate': (50, 1)}])
                 b.start_first()
                 self.assertEqual(b.end(), (0, ''))
                 self.assertEqual([f.data for f in b.frames], frames)
@@ -247,7 +253,7 @@ class Y4m(Test):
         b.start_first()
         self.assertEqual(b.end(), (0, ''))
         self.assertEqual([f.data for f in b.frames], frames)
-        self.assertEqual([i for i, f in enumerate(b.frames) if f.flags & 4], [n])  # a discontinuity there only
+        self.assertEqual([i for i, f in enumerate(b.frames) if f.flags & 4], [n])  # discontinuity: only there
 
     def test_loop(self):
         data, frames = y4m(3)
@@ -350,8 +356,8 @@ class Y4m(Test):
         self.check_bad(b'YUV4MPEG2 W6 H4 F1:1 C\xff\xff\n', "unknown pixel format 'C??'")
         b = self.check_bad(data[:-1], 'the file ends in frame 3, after 35 of 36 bytes')
         self.assertEqual(len(b.frames), 2)  # what was whole went out
-        b = self.check_bad(data.replace(b'W6', b'W4'), 'frame 2 does not begin with FRAME: the header lies about '
-                           "the frames' size, or the file is damaged")
+        self.check_bad(data.replace(b'W6', b'W4'), 'frame 2 does not begin with FRAME: the header lies '
+                       "about the frames' size, or the file is damaged")
 
     def test_memory_is_bounded_by_what_is_there(self):
         """A header that promises the largest frame costs nothing until the bytes come."""
@@ -389,17 +395,81 @@ class V4l2(Test):
         self.check_failure('/dev/null', 3, 'failed', '/dev/null is not a V4L2 device')
 
     def test_absent(self):
-        self.check_failure('/dev/video987', 4, 'absent', '/dev/video987 is not there: unplugged, or not plugged in yet')
+        self.check_failure('/dev/video987', 4, 'absent',
+                           '/dev/video987 is not there: unplugged, or not plugged in yet')
 
     @unittest.skipIf(os.geteuid() != 0, 'only root can try to be somebody else')
     def test_no_permission(self):
         with tempfile.NamedTemporaryFile() as f:
             os.chmod(f.name, 0o660)
             os.chown(f.name, 0, 44)
-            b = Broker(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', program('framebus-v4l2'), f.name])
+            nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+            b = Broker([*nobody, program('framebus-v4l2'), f.name])
             status, _ = b.end()
             self.assertEqual(status, 6)
-            self.assertEqual(b.states, [('failed', f'no permission to use {f.name}: members of the group video may')])
+            reason = f'no permission to use {f.name}: members of the group video may'
+            self.assertEqual(b.states, [('failed', reason)])
+
+
+class Capture(Test):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        os.mkdir(os.path.join(self.folder, 'sources.d'))
+
+    def configure(self, name, text):
+        with open(os.path.join(self.folder, 'sources.d', name + '.conf'), 'w', encoding='utf-8') as f:
+            f.write(text)
+
+    def launch(self, line, **more):
+        argv = [program('framebus-capture'), '--config', self.folder, '--libexec', fakebroker.SOURCES]
+        b = Broker(argv, say=line, **more)
+        self.addCleanup(lambda: b.process.poll() is None and b.process.kill())
+        return b
+
+    def test_source(self):
+        self.configure('bars', "[Source]\nName=test\nExec=framebus-pattern -s 64x48 --description 'A B'\n")
+        b = self.launch(b'SOURCE test\n')
+        self.assertTrue(b.wait(lambda: b.modes))
+        self.assertEqual(b.described['description'], 'A B')
+        b.start_first()
+        self.assertTrue(b.wait(lambda: len(b.frames) >= 3))
+        self.hang_up(b)
+
+    def test_environment_and_descriptors(self):
+        path = os.path.join(self.folder, 'out')
+        script = f'exec >{path}; echo "[$LISTEN_FDS]"; ls /proc/$$/fd'
+        self.configure('x', f"[Source]\nExec=/bin/sh -c '{script}'\n")
+        env = dict(os.environ, LISTEN_FDS='1', LISTEN_PID='1')
+        b = self.launch(b'SOURCE x\n', env=env)
+        self.assertEqual(b.end(), (0, ''))
+        with open(path, encoding='ascii') as f:
+            out = f.read().split()
+        self.assertEqual(out[0], '[]')
+        self.assertEqual([fd for fd in out[1:] if int(fd) < 4 or int(fd) != b.passed], ['0', '1', '2', '3'])
+
+    def test_device(self):
+        b = self.launch(b'DEVICE /dev/video987\n')
+        if os.path.exists(program('framebus-v4l2')):
+            self.assertEqual(b.end()[0], 4)
+            self.assertEqual(b.states[0][0], 'absent')
+
+    def test_failures_are_told(self):
+        self.configure('broken', '[Source]\nExec=framebus-pattern\nColor=1\n')
+        self.configure('missing', '[Source]\nExec=framebus-nothing\n')
+        for name, reason in (
+                ('missing', f'cannot run {fakebroker.SOURCES}/framebus-nothing: No such file or directory'),
+                ('broken', f"source broken: {self.folder}/sources.d/broken.conf:3: unknown key 'Color'")):
+            b = self.launch(b'SOURCE %s\n' % name.encode())
+            self.assertEqual(b.end(), (1, f'framebus-capture: {reason}\n'))
+            self.assertEqual(b.states, [('failed', reason)])
+
+    def test_wrong_requests(self):
+        for line in (b'EXEC /bin/sh\n', b'SOURCE ../../etc/passwd\n', b'DEVICE /dev/mem\n', b'x' * 200):
+            status, err = self.launch(line).end()
+            self.assertEqual(status, 2, line)
+            self.assertIn('the broker ', err)
 
 
 if __name__ == '__main__':

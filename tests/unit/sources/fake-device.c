@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake-device.h"
+
+#include <errno.h>
+#include <sys/types.h>
+
+#include "base/clock.h"
+#include "check.h"
+#include "sources/v4l2/stream.h"
+
+Fake fake;
+
+void fake_reset(void) {
+        memset(&fake, 0, sizeof fake);
+        fake.capabilities = V4L2_CAP_DEVICE_CAPS | V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
+        fake.device_caps = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
+        fake.n_sizes = fake.n_rates = 1;
+        fake.interval = (struct v4l2_fract){ 1, 25 };
+        fake.width = 640;
+        fake.height = 480;
+}
+
+static int fake_open(const char *path) {
+        if (strcmp(path, "gone") == 0)
+                return -ENOENT;
+        fake.n_open++;
+        return 77;
+}
+
+static int fake_close(int fd) {
+        CHECK_INT("close", fd, 77);
+        fake.n_open--;
+        return 0;
+}
+
+static int fake_enum_sizes(struct v4l2_frmsizeenum *e) {
+        if (fake.sizes == SIZES_NONE)
+                return -ENOTTY;
+        if (fake.sizes == SIZES_STEPWISE) {
+                e->type = V4L2_FRMSIZE_TYPE_STEPWISE;
+                e->stepwise = (struct v4l2_frmsize_stepwise){ 48, 1920, 16, 32, 1080, 4 };
+                return e->index ? -EINVAL : 0;
+        }
+        e->type = V4L2_FRMSIZE_TYPE_DISCRETE;
+        e->discrete = (struct v4l2_frmsize_discrete){ 320u << e->index, 180u << e->index };
+        return e->index < fake.n_sizes ? 0 : -EINVAL;
+}
+
+static int fake_enum_rates(struct v4l2_frmivalenum *e) {
+        if (fake.rates == RATES_NONE)
+                return -ENOTTY;
+        CHECK(e->width && e->height);
+        if (fake.rates == RATES_STEPWISE) {
+                e->type = V4L2_FRMIVAL_TYPE_CONTINUOUS;
+                e->stepwise = (struct v4l2_frmival_stepwise){ { 1, 60 }, { 2, 10 }, { 1, 1 } };
+                return e->index ? -EINVAL : 0;
+        }
+        e->type = V4L2_FRMIVAL_TYPE_DISCRETE;
+        e->discrete = (struct v4l2_fract){ (e->index + 1) * 1000, 60000 };
+        return e->index < fake.n_rates ? 0 : -EINVAL;
+}
+
+static int fake_set_format(struct v4l2_format *f) {
+        CHECK_INT("field", f->fmt.pix.field, V4L2_FIELD_NONE);
+        fake.pixelformat = f->fmt.pix.pixelformat;
+        if (fake.pixelformat_given)
+                f->fmt.pix.pixelformat = fake.pixelformat_given;
+        if (fake.width_given)
+                f->fmt.pix.width = fake.width_given;
+        f->fmt.pix.bytesperline = fake.bytesperline;
+        fake.width = f->fmt.pix.width;
+        fake.height = f->fmt.pix.height;
+        return 0;
+}
+
+static int fake_parm(struct v4l2_streamparm *p, bool set) {
+        if (!fake.interval.denominator)
+                return -ENOTTY;
+        if (set)
+                fake.interval = p->parm.capture.timeperframe;
+        p->parm.capture.capability = V4L2_CAP_TIMEPERFRAME;
+        p->parm.capture.timeperframe = fake.interval;
+        return 0;
+}
+
+static int fake_dequeue(struct v4l2_buffer *b) {
+        const FakeBuffer *f = &fake.queue[fake.next];
+
+        if (fake.next == fake.n_queue)
+                return -EAGAIN;
+        CHECK(fake.n_queued > 0);
+        fake.n_queued--;
+        b->index = (uint32_t)(fake.next++ % STREAM_BUFFERS);
+        b->sequence = f->sequence;
+        b->bytesused = f->bytesused;
+        b->flags = f->flags;
+        b->timestamp.tv_sec = (time_t)(f->pts_ns / NSEC_PER_SEC);
+        b->timestamp.tv_usec = (suseconds_t)(f->pts_ns % NSEC_PER_SEC / NSEC_PER_USEC);
+        return 0;
+}
+
+static int fake_ioctl_format(unsigned long request, void *a) {
+        struct v4l2_capability *cap = a;
+        struct v4l2_fmtdesc *desc = a;
+        struct v4l2_format *format = a;
+
+        switch (request) {
+        case VIDIOC_QUERYCAP:
+                *cap = (struct v4l2_capability){ .card = "Fake", .driver = "fake",
+                                                 .capabilities = fake.capabilities,
+                                                 .device_caps = fake.device_caps };
+                return 0;
+        case VIDIOC_ENUM_FMT:
+                if (desc->index >= fake.n_formats)
+                        return -EINVAL;
+                desc->pixelformat = fake.formats[desc->index].pixelformat;
+                desc->flags = fake.formats[desc->index].flags;
+                return 0;
+        case VIDIOC_ENUM_FRAMESIZES:
+                return fake_enum_sizes(a);
+        case VIDIOC_ENUM_FRAMEINTERVALS:
+                return fake_enum_rates(a);
+        case VIDIOC_G_FMT:
+                format->fmt.pix.width = fake.width;
+                format->fmt.pix.height = fake.height;
+                return 0;
+        case VIDIOC_S_FMT:
+                return fake_set_format(a);
+        default:
+                return -ENOTTY;
+        }
+}
+
+static int fake_ioctl_stream(unsigned long request, void *a) {
+        struct v4l2_requestbuffers *req = a;
+        struct v4l2_buffer *b = a;
+
+        switch (request) {
+        case VIDIOC_REQBUFS:
+                CHECK_INT("nothing is mapped when buffers change", fake.n_mapped, 0);
+                fake.n_requested = req->count;
+                fake.n_queued = 0;
+                return 0;
+        case VIDIOC_QUERYBUF:
+                b->length = sizeof fake.memory[0];
+                b->m.offset = b->index * 4096;
+                return 0;
+        case VIDIOC_QBUF:
+                fake.n_queued++;
+                CHECK(fake.n_queued <= fake.n_requested);
+                return 0;
+        case VIDIOC_DQBUF:
+                return fake_dequeue(a);
+        case VIDIOC_STREAMON:
+                fake.n_streamon++;
+                return 0;
+        case VIDIOC_STREAMOFF:
+                fake.n_streamoff++;
+                return 0;
+        default:
+                return -ENOTTY;
+        }
+}
+
+static int fake_ioctl(int fd, unsigned long request, void *a) {
+        int r;
+
+        CHECK_INT("fd", fd, 77);
+        if (request == fake.fail_request && fake.fail_times) {
+                fake.fail_times--;
+                return fake.fail_errno;
+        }
+        if (request == VIDIOC_G_PARM || request == VIDIOC_S_PARM)
+                return fake_parm(a, request == VIDIOC_S_PARM);
+        r = fake_ioctl_format(request, a);
+        return r == -ENOTTY ? fake_ioctl_stream(request, a) : r;
+}
+
+static int fake_mmap(int fd, size_t length, int64_t offset, void **ret_start) {
+        fake.n_mapped++;
+        *ret_start = fake.memory[offset / 4096];
+        return 0;
+}
+
+static int fake_munmap(void *start, size_t length) {
+        CHECK_INT("munmap", length, sizeof fake.memory[0]);
+        fake.n_mapped--;
+        return 0;
+}
+
+const DeviceOps fake_ops = {
+        .open = fake_open,
+        .close = fake_close,
+        .ioctl = fake_ioctl,
+        .mmap = fake_mmap,
+        .munmap = fake_munmap,
+};
+
+void fake_fail(unsigned long request, int error, int times) {
+        fake.fail_request = request;
+        fake.fail_errno = error;
+        fake.fail_times = times;
+}
