@@ -27,7 +27,7 @@ TEST(nothing_starts_before_the_first_byte) {
         CHECK(!channel_is_open(f.channel));
         CHECK_INT(f.n_opened, 0);
 
-        CHECK(write_all(&f, AUTH BEGIN + 1, sizeof AUTH BEGIN - 2));
+        CHECK(write_all(&f, &(AUTH BEGIN)[1], sizeof AUTH BEGIN - 2));
         CHECK(reaches(&f, &f.n_opened, 1));
         settle(&f);
         CHECK_INT(f.n_setup, 1);
@@ -42,7 +42,7 @@ TEST(the_handshake_may_come_byte_by_byte) {
         REQUIRE(fixture_init(&f));
         for (size_t i = 0; i < sizeof AUTH BEGIN - 1; i++) {
                 CHECK_INT(f.n_opened, 0);
-                CHECK(write_all(&f, AUTH BEGIN + i, 1));
+                CHECK(write_all(&f, &(AUTH BEGIN)[i], 1));
                 settle(&f);
         }
         CHECK(reaches(&f, &f.n_opened, 1));

@@ -231,7 +231,7 @@ static unsigned run_rate(uint64_t min_interval, double source_hz, double jitter_
 
                 state = state * 1664525u + 1013904223u;
                 jitter = ((double)(state >> 8) / (1 << 24) * 2 - 1) * jitter_ms * 1e6;
-                pts = T0 + (uint64_t)((double)i * 1e9 / source_hz + jitter);
+                pts = T0 + (uint64_t)(int64_t)((double)i * 1e9 / source_hz + jitter);
                 if (window_offer(&w, pts, pts + 2 * MS) == WINDOW_SEND) {
                         sent++;
                         if (last && pts - last < shortest)
