@@ -19,8 +19,8 @@
 #include "crc32.h"
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
-#define SUBSCRIPTION "org.framebus.Subscription1"
-#define SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+#define IFACE   "org.framebus.Subscription1"
+#define SEALS   (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
 struct viewer {
         const char *broker, *path; /* the broker's unique name, and our subscription there */
@@ -80,7 +80,7 @@ static void read_frame(struct viewer *v, sd_bus_message *m) {
                         printf(" bad");
         puts("");
         /* We are done with it. Without this no more than a window of frames would come. */
-        sd_bus_call_method_async(sd_bus_message_get_bus(m), NULL, v->broker, v->path, SUBSCRIPTION, "Release",
+        sd_bus_call_method_async(sd_bus_message_get_bus(m), NULL, v->broker, v->path, IFACE, "Release",
                                  NULL, NULL, "at", 1, seq);
         v->frames_left--;
 }
@@ -91,7 +91,7 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         uint64_t count;
 
         /* Anybody on the bus could send us such signals: only those of who answered count. */
-        if (!sd_bus_message_is_signal(m, SUBSCRIPTION, NULL) || strcmp(sd_bus_message_get_sender(m), v->broker))
+        if (!sd_bus_message_is_signal(m, IFACE, NULL) || strcmp(sd_bus_message_get_sender(m), v->broker))
                 return 0;
         if (strcmp(member, "Frame") == 0 && v->frames_left > 0)
                 read_frame(v, m);
