@@ -16,6 +16,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 COLUMNS_MAX = 110
+COLUMNS_MAX_ELSEWHERE = 120  # Python, shell, and the tables of keys in the interfaces' comments
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 
@@ -141,10 +142,11 @@ def check_sizes(tree):
     """files, functions and lines are small"""
     for name in tree.having(*CHECKED_SUFFIXES):
         count = 0
+        columns = COLUMNS_MAX if name.endswith(('.c', '.h')) else COLUMNS_MAX_ELSEWHERE
         for n, line in tree.lines(name):
             count = n
-            if len(line) > COLUMNS_MAX:
-                yield f'{name}:{n}: {len(line)} columns, at most {COLUMNS_MAX}'
+            if len(line) > columns:
+                yield f'{name}:{n}: {len(line)} columns, at most {columns}'
         if name.endswith('.c') and count > FILE_LINES_MAX:
             yield f'{name}:{count}: {count} lines, at most {FILE_LINES_MAX}: split it'
         if name.endswith(('.c', '.h')):

@@ -123,13 +123,13 @@ static bool reaches(Fixture *f, const unsigned *n, unsigned wanted) {
         return *n == wanted;
 }
 
-static size_t put_u32(char *p, uint32_t v) {
+static inline size_t put_u32(char *p, uint32_t v) {
         memcpy(p, &v, sizeof v);
         return sizeof v;
 }
 
 /* One header field: a string-like value. Fields are aligned to 8 from the message's start. */
-static size_t put_field(char *message, size_t at, char code, char type, const char *value) {
+static inline size_t put_field(char *message, size_t at, char code, char type, const char *value) {
         at = (at + 7) / 8 * 8;
         message[at++] = code;
         message[at++] = 1;
@@ -141,7 +141,7 @@ static size_t put_field(char *message, size_t at, char code, char type, const ch
 }
 
 /* A call of Call, little endian, without arguments. @message: zeros, room for 256 bytes. */
-static size_t put_call(char *message, uint32_t serial) {
+static inline size_t put_call(char *message, uint32_t serial) {
         size_t at = 0;
 
         message[at++] = 'l';
@@ -162,11 +162,11 @@ static bool write_all(Fixture *f, const char *data, size_t size) {
         return write(f->peer, data, size) == (ssize_t)size;
 }
 
-static bool handshake(Fixture *f) {
+static inline bool handshake(Fixture *f) {
         return write_all(f, AUTH BEGIN, sizeof AUTH BEGIN - 1) && reaches(f, &f->n_opened, 1);
 }
 
-static size_t read_all(Fixture *f, char *buffer, size_t size) {
+static inline size_t read_all(Fixture *f, char *buffer, size_t size) {
         ssize_t n = read(f->peer, buffer, size);
 
         return n > 0 ? (size_t)n : 0;
