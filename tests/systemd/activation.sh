@@ -180,4 +180,6 @@ echo "$((3 * 2 * rounds)) calls, $starts starts"
 
 step 'the bus policy, seen from each user'
 python3 /usr/local/share/policy.py "$address"
+
+/usr/local/share/session.sh "$FB_TEST_BUS"
 echo ok

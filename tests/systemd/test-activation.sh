@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # test-activation.sh daemon|broker: the system's Framebus as it is installed, with its own bus policy, service
-# file, units and users, under systemd as PID 1: activation.sh and policy.py are run inside.
+# file, units and users, under systemd as PID 1: activation.sh, policy.py and session.sh are run inside.
 #
 # FB_BUILD: the build folder, built, with prefix /usr or /usr/local. FB_PREFIX and FB_SYSCONFDIR: from its
 # configuration. FB_FULL=1: for longer.
@@ -37,6 +37,8 @@ cp -u "$folder$FB_PREFIX"/lib/sysusers.d/framebus.conf "$folder/usr/lib/sysusers
 
 install -D -m 755 "$FB_BUILD/tests/bus/client/fb-client" "$folder/usr/local/bin/fb-client"
 install -D -m 644 "$here/policy.py" "$folder/usr/local/share/policy.py"
+install -D -m 755 "$here/session.sh" "$folder/usr/local/share/session.sh"
+echo 'u fb-test-user - "a user for this test" /var/lib/fb-test-user' > "$folder/usr/lib/sysusers.d/test.conf"
 install -m 755 "$here/activation.sh" "$folder/test"
 
 mkdir -p "$folder$FB_SYSCONFDIR/framebus/sources.d"
@@ -50,5 +52,6 @@ cat > "$folder$FB_SYSCONFDIR/framebus/sources.d/broken.conf" <<'CONF'
 Exec=framebus-nonexistent
 CONF
 
+export FB_TEST_BUS=$bus
 limit=$(awk -v s="${FB_TIMEOUT_SCALE:-1}" -v full="${FB_FULL:-0}" 'BEGIN { print (full ? 1500 : 150) * s }')
 "$here/ns-run.sh" -b "$bus" -t "$limit" "$folder"
