@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Failures in words, with what to do about them, and as exit statuses.
- * One table says what each D-Bus error means to somebody at a terminal; the broker's own message is always told, too.
+ * One table says what each D-Bus error means to somebody at a terminal; the broker's own message is always
+ * told, too.
  */
 #include "tools/client.h"
 
@@ -84,30 +85,35 @@ static int error_tell(Client *c, const struct framebus_error *error) {
 
         switch (error_meaning(error->name ? error->name : "")) {
         case MEANING_NO_SOURCE:
-                client_message("there is no source called %s: `framebusctl list` shows what there is", source);
+                client_message("there is no source called %s: `framebusctl list` shows what there is",
+                               source);
                 return STATUS_NO_SOURCE;
         case MEANING_NO_BROKER:
-                client_message("there is no Framebus broker on the %s: is org.framebus.service installed where the bus "
-                               "looks for services, or framebusd running? (%s)",
+                client_message("there is no Framebus broker on the %s: is org.framebus.service installed "
+                               "where the bus looks for services, or framebusd running? (%s)",
                                bus_in_words(c, bus, sizeof(bus)), message);
                 return STATUS_NO_BROKER;
         case MEANING_DENIED:
-                client_message("%s: you may not do that: %s. The bus policy (org.framebus.conf) and the broker's rules "
-                               "say who may", source, message);
+                client_message("%s: you may not do that: %s. The bus policy (org.framebus.conf) and the "
+                               "broker's rules say who may",
+                               source, message);
                 return STATUS_REFUSED;
         case MEANING_TIMED_OUT:
-                client_message("%s did not answer in time: %s. It may be stopped or overloaded", source, message);
+                client_message("%s did not answer in time: %s. It may be stopped or overloaded", source,
+                               message);
                 return STATUS_TIMED_OUT;
         case MEANING_NO_MODE:
-                client_message("%s: %s. `framebusctl show` of the source tells its modes, --mode asks for one", source,
-                               message);
+                client_message("%s: %s. `framebusctl show` of the source tells its modes, --mode asks for "
+                               "one",
+                               source, message);
                 return STATUS_REFUSED;
         case MEANING_LIMIT:
                 client_message("%s: %s. A smaller --window%s may fit", source, message,
                                c->options->transport == FRAMEBUS_TRANSPORT_BUS ? " or --transport=peer" : "");
                 return STATUS_REFUSED;
         case MEANING_NO_FDS:
-                client_message("%s: %s. The connection cannot pass file descriptors: use a local bus", source, message);
+                client_message("%s: %s. The connection cannot pass file descriptors: use a local bus", source,
+                               message);
                 return STATUS_REFUSED;
         case MEANING_REFUSED:
                 client_message("%s: refused: %s", source, message);
@@ -115,8 +121,8 @@ static int error_tell(Client *c, const struct framebus_error *error) {
         case MEANING_OTHER:
                 break;
         }
-        client_message("%s: %s%s%s%s", source, message, error->name ? " (" : "", error->name ? error->name : "",
-                       error->name ? ")" : "");
+        client_message("%s: %s%s%s%s", source, message, error->name ? " (" : "",
+                       error->name ? error->name : "", error->name ? ")" : "");
         return STATUS_FAILED;
 }
 
@@ -143,8 +149,10 @@ int client_tell_ended(Client *c, const char *reason, const struct framebus_error
                 { "mode", "another viewer, with more rights, needs a mode that this one does not accept",
                   STATUS_REFUSED },
                 { "revoked", "the right to watch was taken back", STATUS_REFUSED },
-                { "undeliverable", "frames do not get through: a bus policy blocks them, or nothing was read for "
-                                   "2 seconds. --transport=peer does without the bus", STATUS_REFUSED },
+                { "undeliverable",
+                  "frames do not get through: a bus policy blocks them, or nothing was read for 2 seconds. "
+                  "--transport=peer does without the bus",
+                  STATUS_REFUSED },
                 { "fd-passing-required", "the connection cannot pass file descriptors: use a local bus",
                   STATUS_REFUSED },
                 { "overflow", "too many messages were left unread", STATUS_FAILED },

@@ -2,8 +2,8 @@
 /*
  * The connection and the loop.
  *
- * Signals: the handler sets a flag and writes to an eventfd that the loop polls; without SA_RESTART, so that a write
- * that waits ends as well. A second signal of the kind ends the program the hard way.
+ * Signals: the handler sets a flag and writes to an eventfd that the loop polls; without SA_RESTART, so that
+ * a write that waits ends as well. A second signal of the kind ends the program the hard way.
  */
 #include "tools/client.h"
 
@@ -68,17 +68,19 @@ void client_message(const char *format, ...) {
 
 static int open_failed(const Options *o, int r) {
         if (r == -ENOMEDIUM && o->address)
-                client_message("there is no %s bus here. Start it, or name another one with --address", o->address);
+                client_message("there is no %s bus here. Start it, or name another one with --address",
+                               o->address);
         else if (r == -ENOMEDIUM)
-                client_message("there is no bus: neither a system nor a session bus was found. Start one (dbus-run-session "
-                               "makes a session bus for one command), or name one with --address or in "
-                               "DBUS_SESSION_BUS_ADDRESS or FRAMEBUS_ADDRESS");
+                client_message("there is no bus: neither a system nor a session bus was found. Start one "
+                               "(dbus-run-session makes a session bus for one command), or name one with "
+                               "--address or in DBUS_SESSION_BUS_ADDRESS or FRAMEBUS_ADDRESS");
         else if (r == -EINVAL)
                 client_message("%s is no D-Bus address, which looks like unix:path=/run/user/1000/bus",
                                o->address ? o->address : "what FRAMEBUS_ADDRESS says");
         else
                 client_message("cannot connect to %s%s: %s. Is it running, and may you use it?",
-                               o->address ? "the bus at " : "a bus", o->address ? o->address : "", strerror(-r));
+                               o->address ? "the bus at " : "a bus", o->address ? o->address : "",
+                               strerror(-r));
         return r == -EINVAL && o->address ? STATUS_USAGE : STATUS_NO_BROKER;
 }
 
@@ -88,8 +90,9 @@ int client_open(Client *c, const Options *o, const char *source) {
         *c = (Client){ .options = o, .source = source, .deadline_ns = UINT64_MAX, .tick_ns = UINT64_MAX,
                         .interrupt_status = STATUS_FAILED, .output_fd = -1 };
         if (source && !fb_source_name_is_valid(source)) {
-                client_message("%s is no name of a source: 1 to 64 letters, digits and . _ : -, no dot in front. "
-                               "`framebusctl list` shows the names", source);
+                client_message("%s is no name of a source: 1 to 64 letters, digits and . _ : -, no dot in "
+                               "front. `framebusctl list` shows the names",
+                               source);
                 return STATUS_USAGE;
         }
 
@@ -125,7 +128,8 @@ void client_wait_for(Client *c, const char *what, uint64_t default_ns) {
 
 /* Waits for whatever comes first, or not at all. Returns 0 or a negative errno. */
 static int client_poll(Client *c, bool wait) {
-        struct pollfd fds[3] = { { .fd = interrupt_fd, .events = POLLIN }, { .fd = c->output_fd, .events = POLLOUT } };
+        struct pollfd fds[3] = { { .fd = interrupt_fd, .events = POLLIN },
+                                 { .fd = c->output_fd, .events = POLLOUT } };
         uint64_t now, until = FB_MIN(c->deadline_ns, c->tick_ns);
         struct timespec ts;
         int events;
@@ -155,7 +159,8 @@ static void client_check_clock(Client *c) {
         }
         if (!c->done && now >= c->deadline_ns) {
                 client_message("%s did not come in time. %s", c->waiting_for,
-                               c->source ? "`framebusctl show` of the source tells its state; --timeout waits longer"
+                               c->source ? "`framebusctl show` of the source tells its state; --timeout "
+                                           "waits longer"
                                          : "--timeout waits longer");
                 client_finish(c, STATUS_TIMED_OUT);
         }

@@ -37,8 +37,8 @@ struct Client {
 };
 
 /*
- * Opens the connection; @c is zeroed before. @source may be NULL; a string that is no name at all is refused here.
- * Returns a status; on failure it has been told why.
+ * Opens the connection; @c is zeroed before. @source may be NULL; a string that is no name at all is refused
+ * here. Returns a status; on failure it has been told why.
  */
 int client_open(Client *c, const Options *o, const char *source);
 
@@ -57,18 +57,21 @@ void client_wait_for(Client *c, const char *what, uint64_t default_ns);
 /* A signal came that ends the program. The flag changes at any moment. */
 bool client_is_interrupted(void);
 
-/* Tells what went wrong and what to do about it, and ends client_run() with the status that fits; @what: "cannot …". */
+/* Tells what went wrong and what to do about it, and ends client_run() with the status that fits; @what:
+ * "cannot …". */
 void client_fail(Client *c, const struct framebus_error *error);
 void client_fail_errno(Client *c, int r, const char *what);
 
-/* Whether an error says that the broker or the source is not there, or that it did not answer, rather than refuses. */
+/* Whether an error says that the broker or the source is not there, or that it did not answer, rather than
+ * refuses. */
 bool client_is_about_presence(const struct framebus_error *error);
 
-/* Ended(@reason) of a subscription; @error is set for "refused". Tells why and returns the status that fits, "destroyed"
- * being a failure like any other. */
+/* Ended(@reason) of a subscription; @error is set for "refused". Tells why and returns the status that fits,
+ * "destroyed" being a failure like any other. */
 int client_tell_ended(Client *c, const char *reason, const struct framebus_error *error);
 
-/* The outcome of writing to standard output: 0 goes on. A reader that went away is a silent end, without failure. */
+/* The outcome of writing to standard output: 0 goes on. A reader that went away is a silent end, without
+ * failure. */
 void client_check_output(Client *c, int r);
 
 /* "framebusctl: " and a line on standard error, without control characters. */

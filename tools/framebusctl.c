@@ -23,12 +23,15 @@ typedef struct Verb {
 static const Verb verbs[] = {
         { "list", "", "list the sources", 0, 0, OPTIONS_COMMON, verb_list },
         { "show", "SOURCE", "show all about one, its modes included", 1, 1, OPTIONS_COMMON, verb_show },
-        { "negotiate", "SOURCE", "tell what a viewer would get, or why not", 1, 1, OPTIONS_COMMON, verb_negotiate },
-        { "watch", "SOURCE", "print rate, latency and losses every second", 1, 1, OPTIONS_LIMITS, verb_watch },
+        { "negotiate", "SOURCE", "tell what a viewer would get, or why not", 1, 1, OPTIONS_COMMON,
+          verb_negotiate },
+        { "watch", "SOURCE", "print rate, latency and losses every second", 1, 1, OPTIONS_LIMITS,
+          verb_watch },
         { "snapshot", "SOURCE FILE.png", "save one frame as a picture", 2, 2, OPTIONS_COMMON, verb_snapshot },
         { "record", "SOURCE FILE.y4m", "save frames as raw video", 2, 2, OPTIONS_LIMITS | OPTIONS_RECORD,
           verb_record },
-        { "publish", "NAME [FILE.y4m]", "make a source out of raw video", 1, 2, OPTIONS_PUBLISH, verb_publish },
+        { "publish", "NAME [FILE.y4m]", "make a source out of raw video", 1, 2, OPTIONS_PUBLISH,
+          verb_publish },
         { "who", "", "list who watches what", 0, 0, OPTIONS_COMMON, verb_who },
 };
 
@@ -46,7 +49,8 @@ static int help(const Verb *v) {
                 printf("Usage: framebusctl %s [OPTION…]%s%s: %s\n\n", v->name, *v->arguments ? " " : "",
                        v->arguments, v->summary);
         else {
-                fputs("Usage: framebusctl [OPTION…] VERB …\n\nWatch, record and publish video on Framebus.\n\nVerbs:\n",
+                fputs("Usage: framebusctl [OPTION…] VERB …\n\n"
+                      "Watch, record and publish video on Framebus.\n\nVerbs:\n",
                       stdout);
                 for (size_t i = 0; i < FB_ELEMENTSOF(verbs); i++)
                         printf("  %-9s %-16s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
@@ -54,8 +58,9 @@ static int help(const Verb *v) {
         }
         fputs("Options:\n", stdout);
         options_print_help(stdout, v ? v->options : OPTIONS_ALL);
-        fputs("\nA file called - is standard output or input. Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such\n"
-              "source, 4 no bus or broker, 5 refused, 6 timed out. More in framebusctl(1).\n", stdout);
+        fputs("\nA file called - is standard output or input. Exit status: 0 done, 1 failed, 2 wrong usage,\n"
+              "3 no such source, 4 no bus or broker, 5 refused, 6 timed out. More in framebusctl(1).\n",
+              stdout);
         return text_flush(stdout) < 0 ? STATUS_FAILED : STATUS_OK;
 }
 

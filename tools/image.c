@@ -2,8 +2,9 @@
 /*
  * What a picture has to have.
  *
- * The library has checked that planes lie inside of their memory. The conversions read lines by stride and height, so
- * that is checked again here, where it is relied upon: nothing is read that image_check() did not count.
+ * The library has checked that planes lie inside of their memory. The conversions read lines by stride and
+ * height, so that is checked again here, where it is relied upon: nothing is read that image_check() did not
+ * count.
  */
 #include "tools/image.h"
 
@@ -21,7 +22,9 @@ static bool plane_is_large_enough(const ImagePlane *p, const struct framebus_pla
 }
 
 int image_check(const Image *image) {
-        struct framebus_mode mode = { .fourcc = image->fourcc, .width = image->width, .height = image->height };
+        struct framebus_mode mode = { .fourcc = image->fourcc,
+                                      .width = image->width,
+                                      .height = image->height };
         struct framebus_plane tight[4];
         size_t n_planes, size;
         int r;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * JPEG by libjpeg. The size is known from the mode, so that a picture which claims to be larger costs nothing.
- * libjpeg reports errors by a longjmp: what must survive it lives in a struct, not in locals of the function it leaves.
+ * JPEG by libjpeg. The size is known from the mode, so that a picture which claims to be larger costs
+ * nothing. libjpeg reports errors by a longjmp: what must survive it lives in a struct, not in locals of the
+ * function it leaves.
  */
 #include "tools/jpeg.h"
 

@@ -2,8 +2,9 @@
 /*
  * JSON for machines that read framebusctl.
  *
- * Strings come from other people's programs: whatever bytes they hold, the line stays valid JSON in valid UTF-8.
- * Deliberately no tree and no reader: values go straight to the stream, whose error is looked at when the line ends.
+ * Strings come from other people's programs: whatever bytes they hold, the line stays valid JSON in valid
+ * UTF-8. Deliberately no tree and no reader: values go straight to the stream, whose error is looked at when
+ * the line ends.
  */
 #include "tools/json.h"
 

@@ -51,7 +51,8 @@ static int decimal_parse(const char *s, unsigned places, uint64_t *ret_num, uint
                 digit = true;
                 if (point && places-- == 0)
                         return -ERANGE;
-                if (__builtin_mul_overflow(num, 10u, &num) || __builtin_add_overflow(num, (uint64_t)(*s - '0'), &num))
+                if (__builtin_mul_overflow(num, 10u, &num) ||
+                    __builtin_add_overflow(num, (uint64_t)(*s - '0'), &num))
                         return -ERANGE;
                 if (point)
                         den *= 10;
@@ -126,8 +127,9 @@ static bool size_parse(const char *s, uint32_t *ret_width, uint32_t *ret_height)
 /* What other programs call a format whose fourcc has another name here. */
 static const char *fourcc_canonical(const char *s) {
         static const char *const names[][2] = {
-                { "I420", "YU12" }, { "IYUV", "YU12" }, { "I422", "YU16" },  { "Y42B", "YU16" }, { "I444", "YU24" },
-                { "Y444", "YU24" }, { "YUY2", "YUYV" }, { "MJPEG", "MJPG" }, { "GREY", "R8" },   { "GRAY8", "R8" },
+                { "I420", "YU12" }, { "IYUV", "YU12" }, { "I422", "YU16" }, { "Y42B", "YU16" },
+                { "I444", "YU24" }, { "Y444", "YU24" }, { "YUY2", "YUYV" }, { "MJPEG", "MJPG" },
+                { "GREY", "R8" },   { "GRAY8", "R8" },
         };
 
         for (size_t i = 0; i < FB_ELEMENTSOF(names); i++)
@@ -230,7 +232,8 @@ static void ranges_format(const struct framebus_mode *m, char *buffer, size_t si
         buffer[0] = 0;
         if (sizes)
                 n = snprintf(buffer, size, " (%u-%ux%u-%u by %ux%u", m->width_range.min, m->width_range.max,
-                             m->height_range.min, m->height_range.max, m->width_range.step, m->height_range.step);
+                             m->height_range.min, m->height_range.max, m->width_range.step,
+                             m->height_range.step);
         if (m->rate_max.num > 0)
                 n += snprintf(buffer + n, size - (size_t)n, "%s%s-%s fps", sizes ? ", " : " (",
                               rate_format(m->rate_min, least), rate_format(m->rate_max, most));

@@ -10,17 +10,18 @@
 /* A whole number without sign, in decimal, from @min to @max. Returns 0; -EINVAL: none; -ERANGE: outside. */
 int uint_parse(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 
-/* "10", "2.5": seconds, to the nanosecond; more than 0 and less than ten years. Returns 0, -EINVAL or -ERANGE. */
+/* "10", "2.5": seconds, to the nanosecond; more than 0 and less than ten years. Returns 0, -EINVAL or
+ * -ERANGE. */
 int seconds_parse(const char *s, uint64_t *ret_ns);
 
-/* "30", "30000/1001", "29.97": frames a second, at least a little more than 0. Returns 0, -EINVAL or -ERANGE. */
+/* "30", "30000/1001", "29.97": frames a second, at least a little more than 0. 0, -EINVAL, -ERANGE. */
 int rate_parse(const char *s, struct framebus_fraction *ret);
 
 /*
- * FOURCC,WxH,RATE: any part may be missing, and commas in front of what is there may be left out as the parts look
- * different: "NV12,1280x720,30", "1280x720", "YUYV,,30000/1001", "30". A fourcc is 1 to 4 characters as `show` prints
- * them, or a name that other programs use for it: I420, YUY2, MJPEG, GREY.
- * Parts that are missing are 0: any. Returns 0; -EINVAL: not a mode, with @ret_why, a constant string.
+ * FOURCC,WxH,RATE: any part may be missing, and commas in front of what is there may be left out as the parts
+ * look different: "NV12,1280x720,30", "1280x720", "YUYV,,30000/1001", "30". A fourcc is 1 to 4 characters as
+ * `show` prints them, or a name that other programs use for it: I420, YUY2, MJPEG, GREY. Parts that are
+ * missing are 0: any. Returns 0; -EINVAL: not a mode, with @ret_why, a constant string.
  */
 int mode_parse(const char *s, struct framebus_mode *ret, const char **ret_why);
 
@@ -31,7 +32,7 @@ const char *fourcc_format(uint32_t fourcc, char ret[static 5]);
 #define RATE_STRING_MAX 32
 const char *rate_format(struct framebus_fraction rate, char ret[static RATE_STRING_MAX]);
 
-/* As mode_parse() takes it, ranges behind it in brackets: "NV12,640x480,30 (16-1920x16-1080 by 2x2, 1-60 fps)"; "-"
- * for a mode without a fourcc. */
+/* As mode_parse() takes it, ranges behind it in brackets: "NV12,640x480,30 (16-1920x16-1080 by 2x2, 1-60
+ * fps)"; "-" for a mode without a fourcc. */
 #define MODE_ARG_MAX 192
 const char *mode_format(const struct framebus_mode *mode, char ret[static MODE_ARG_MAX]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command line. One table has every option with its help, so that what is parsed and what is told are the same.
- * Options may stand before and behind the verb. Everything is judged before anything is done.
+ * The command line. One table has every option with its help, so that what is parsed and what is told are the
+ * same. Options may stand before and behind the verb. Everything is judged before anything is done.
  */
 #include "tools/options.h"
 
@@ -72,7 +72,8 @@ static const char *take_drop(Options *o, const char *value) {
 }
 
 static const char *take_max_rate(Options *o, const char *value) {
-        return rate_parse(value, &o->max_rate) < 0 ? "not a rate: frames a second, as 30, 29.97 or 30000/1001" : NULL;
+        return rate_parse(value, &o->max_rate) < 0 ? "not a rate: frames a second, as 30, 29.97 or 30000/1001"
+                                                   : NULL;
 }
 
 static const char *take_mode(Options *o, const char *value) {
@@ -135,8 +136,8 @@ static const char *take_rate(Options *o, const char *value) {
 static const OptionSpec specs[] = {
         { "seconds", "N", "end after N seconds", OPTIONS_LIMITS, take_seconds },
         { "frames", "N", "end after N frames", OPTIONS_LIMITS, take_frames },
-        { "no-fill", NULL, "write only frames that came; do not repeat one for each that was lost", OPTIONS_RECORD,
-          take_no_fill },
+        { "no-fill", NULL, "write only frames that came; do not repeat one for each that was lost",
+          OPTIONS_RECORD, take_no_fill },
         { "description", "TEXT", "what people are shown", OPTIONS_PUBLISH, take_description },
         { "loop", NULL, "begin again at the end of the file", OPTIONS_PUBLISH, take_loop },
         { "fast", NULL, "do not wait for each frame's time", OPTIONS_PUBLISH, take_fast },
@@ -147,14 +148,16 @@ static const OptionSpec specs[] = {
         { "session", NULL, "the broker on the session bus", OPTIONS_COMMON, take_session },
         { "address", "ADDRESS", "the broker on the bus at this D-Bus address", OPTIONS_COMMON, take_address },
         { "json", NULL, "print JSON, one object a line", OPTIONS_COMMON, take_json },
-        { "transport", "peer|bus", "how frames come: by a private channel (default) or over the bus", OPTIONS_COMMON,
-          take_transport },
-        { "window", "N", "frames that may be under way at once, 1 to 16 (default 4)", OPTIONS_COMMON, take_window },
-        { "drop", "newest|latest", "what is lost when they are: the newest frame (default), or all but the newest",
-          OPTIONS_COMMON, take_drop },
+        { "transport", "peer|bus", "how frames come: by a private channel (default) or over the bus",
+          OPTIONS_COMMON, take_transport },
+        { "window", "N", "frames that may be under way at once, 1 to 16 (default 4)", OPTIONS_COMMON,
+          take_window },
+        { "drop", "newest|latest",
+          "what is lost when they are: the newest frame (default), or all but the newest", OPTIONS_COMMON,
+          take_drop },
         { "max-rate", "RATE", "no more than so many frames a second", OPTIONS_COMMON, take_max_rate },
-        { "mode", "FOURCC,WxH,RATE", "acceptable mode, any part of it; repeatable, the best first", OPTIONS_COMMON,
-          take_mode },
+        { "mode", "FOURCC,WxH,RATE", "acceptable mode, any part of it; repeatable, the best first",
+          OPTIONS_COMMON, take_mode },
         { "timeout", "SECONDS", "give up when nothing has come for so long", OPTIONS_COMMON, take_timeout },
         { "help", NULL, "print this help", OPTIONS_COMMON, NULL },
         { "version", NULL, "print the version", OPTIONS_COMMON, NULL },

@@ -2,9 +2,9 @@
 /*
  * Output that never blocks on a reader.
  *
- * O_NONBLOCK belongs to the open file description, which a shell or a program at the other end of the descriptor shares;
- * so it is not touched. Instead a pipe gets no more than is known to fit: a page when poll(2) says that it is writable,
- * more when it is nearly empty. Sockets have MSG_DONTWAIT.
+ * O_NONBLOCK belongs to the open file description, which a shell or a program at the other end of the
+ * descriptor shares; so it is not touched. Instead a pipe gets no more than is known to fit: a page when
+ * poll(2) says that it is writable, more when it is nearly empty. Sockets have MSG_DONTWAIT.
  */
 #include "tools/output.h"
 
@@ -24,7 +24,7 @@
 #define PAGE        4096u
 #define PIECE       (16 * PAGE)
 
-/* a piece of any alignment may occupy a page more than its bytes; so may each that lies in the pipe already */
+/* A piece of any alignment may occupy a page more than its bytes; so may each that lies in the pipe. */
 #define PIPE_SLACK (2 * PIECE)
 
 struct OutputChunk {
@@ -79,7 +79,8 @@ static int write_file(int fd, const void *data, size_t size) {
         return 0;
 }
 
-static int queue(Output *o, const void *head, size_t head_size, const void *data, size_t size, uint64_t copies) {
+static int queue(Output *o, const void *head, size_t head_size, const void *data, size_t size,
+                 uint64_t copies) {
         OutputChunk *c;
 
         if (o->first && o->queued + head_size + size > OUTPUT_QUEUE_MAX)
@@ -101,7 +102,8 @@ static int queue(Output *o, const void *head, size_t head_size, const void *data
         return 0;
 }
 
-int output_write(Output *o, const void *head, size_t head_size, const void *data, size_t size, uint64_t copies) {
+int output_write(Output *o, const void *head, size_t head_size, const void *data, size_t size,
+                 uint64_t copies) {
         int r = 0;
 
         if (o->kind != OUTPUT_FILE)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Writes to a file at once, and to a pipe or socket as fast as it is read: what does not fit yet waits in memory, so that
- * a slow reader stops nothing but itself. */
+/* Writes to a file at once, and to a pipe or socket as fast as it is read: what does not fit yet waits in
+ * memory, so that a slow reader stops nothing but itself. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,7 +29,8 @@ void output_deinit(Output *o);
  * Writes, or queues, @copies times the @head_size bytes at @head and the @size bytes at @data behind them.
  * Returns 0; -ENOBUFS: too much waits already, and nothing was done; -ENOMEM; what writing failed with.
  */
-int output_write(Output *o, const void *head, size_t head_size, const void *data, size_t size, uint64_t copies);
+int output_write(Output *o, const void *head, size_t head_size, const void *data, size_t size,
+                 uint64_t copies);
 
 /* Another copy of what was queued last, at no cost. Returns 0; -ENOENT: nothing of it waits any more. */
 int output_repeat(Output *o);

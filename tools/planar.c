@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Planar YUV of everything that has one. One table says what a format becomes and which function brings it there.
+ * Planar YUV of everything that has one. One table says what a format becomes and which function brings it
+ * there.
  *
  * Invariant: a conversion never lowers chroma resolution or depth; only RGB to YUV rounds.
- * Deliberately no colour management: frames do not say their matrix, so YUV samples are passed on as they are.
+ * Deliberately no colour management: frames do not say their matrix, so YUV samples are passed on as they
+ * are.
  */
 #include "tools/planar.h"
 
@@ -89,11 +91,13 @@ static int convert_semiplanar_16(const PlanarFormat *f, Planar *p, const Image *
 
         for (uint32_t y = 0; y < p->height; y++)
                 line_copy_shifted(p->plane[0] + y * p->stride[0],
-                                  image->planes[0].data + (size_t)y * image->planes[0].stride, p->width, 1, shift);
+                                  image->planes[0].data + (size_t)y * image->planes[0].stride, p->width, 1,
+                                  shift);
         for (size_t i = 1; i < 3; i++)
                 for (uint32_t y = 0; y < plane_lines(p, i); y++)
                         line_copy_shifted(p->plane[i] + y * p->stride[i],
-                                          image->planes[1].data + (size_t)y * image->planes[1].stride + 2 * (i - 1),
+                                          image->planes[1].data + (size_t)y * image->planes[1].stride +
+                                                          2 * (i - 1),
                                           p->stride[i] / 2, 2, shift);
         return 0;
 }
@@ -117,8 +121,8 @@ static int convert_rgb(const PlanarFormat *f, Planar *p, const Image *image) {
         r = rgb_to_argb(image, &argb);
         if (r < 0)
                 return r;
-        return ARGBToI444(argb, (int)p->width * 4, p->plane[0], (int)p->stride[0], p->plane[1], (int)p->stride[1],
-                          p->plane[2], (int)p->stride[2], (int)p->width, (int)p->height);
+        return ARGBToI444(argb, (int)p->width * 4, p->plane[0], (int)p->stride[0], p->plane[1],
+                          (int)p->stride[1], p->plane[2], (int)p->stride[2], (int)p->width, (int)p->height);
 }
 
 static const PlanarFormat formats[] = {

@@ -28,9 +28,9 @@ typedef struct Planar {
 } Planar;
 
 /*
- * Makes room for pictures of @fourcc, in the planar format that loses least: chroma as dense as the original's, samples as
- * deep; RGB becomes 4:4:4.
- * Returns 0; -ENOTSUP: compressed, or a format that has no such form; -EOVERFLOW; -ENOMEM.
+ * Makes room for pictures of @fourcc, in the planar format that loses least: chroma as dense as the
+ * original's, samples as deep; RGB becomes 4:4:4. Returns 0; -ENOTSUP: compressed, or a format that has no
+ * such form; -EOVERFLOW; -ENOMEM.
  */
 int planar_init(Planar *p, uint32_t fourcc, uint32_t width, uint32_t height);
 
@@ -46,8 +46,8 @@ uint32_t planar_get_fourcc(size_t i);
 /* Whether pictures of @fourcc, if they have the size, can be converted into @p. */
 bool planar_fits(const Planar *p, uint32_t fourcc);
 
-/* Copies or converts @image, which has been checked, into @p, which was made for its format and size (else -EINVAL).
- * RGB is converted with BT.601 coefficients to limited range. -ENOMEM. */
+/* Copies or converts @image, which has been checked, into @p, which was made for its format and size (else
+ * -EINVAL). RGB is converted with BT.601 coefficients to limited range. -ENOMEM. */
 int planar_convert(Planar *p, const Image *image);
 
 /* The number of columns and lines of a chroma plane. */

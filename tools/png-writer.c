@@ -12,7 +12,9 @@
 #include "base/cleanup.h"
 
 int png_encode(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t **ret_data, size_t *ret_size) {
-        png_image image = { .version = PNG_IMAGE_VERSION, .width = width, .height = height, .format = PNG_FORMAT_RGB };
+        png_image image = {
+                .version = PNG_IMAGE_VERSION, .width = width, .height = height, .format = PNG_FORMAT_RGB
+        };
         _cleanup_free_ uint8_t *data = NULL;
         png_alloc_size_t size;
 

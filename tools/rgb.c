@@ -2,8 +2,8 @@
 /*
  * RGB of everything: packed RGB by itself, YUV by way of its planar form, JPEG through its decoder.
  *
- * Names: DRM's fourccs name components from the high bits of a little-endian word, libyuv's functions as well ("ARGB" is
- * B, G, R, A in memory), but for libyuv's RAW, which is R, G, B in memory.
+ * Names: DRM's fourccs name components from the high bits of a little-endian word, libyuv's functions as well
+ * ("ARGB" is B, G, R, A in memory), but for libyuv's RAW, which is R, G, B in memory.
  */
 #include "tools/rgb.h"
 
@@ -20,7 +20,8 @@
 #define FOURCC_MJPG fourcc_code('M', 'J', 'P', 'G')
 #define FOURCC_JPEG fourcc_code('J', 'P', 'E', 'G')
 
-typedef int (*ToArgb)(const uint8_t *from, int from_stride, uint8_t *to, int to_stride, int width, int height);
+typedef int (*ToArgb)(const uint8_t *from, int from_stride, uint8_t *to, int to_stride, int width,
+                      int height);
 
 static const struct {
         uint32_t fourcc;
@@ -88,7 +89,8 @@ static void planar_to_8_bits(Planar *p) {
 
 /* libyuv has no 4:1:1 and 4:1:0: a 4:4:4 picture with each chroma sample four or sixteen times. */
 static int argb_from_sparse(const Planar *p, uint8_t *argb) {
-        _cleanup_free_ uint8_t *u = malloc((size_t)p->width * p->height), *v = malloc((size_t)p->width * p->height);
+        _cleanup_free_ uint8_t *u = malloc((size_t)p->width * p->height),
+                               *v = malloc((size_t)p->width * p->height);
 
         if (!u || !v)
                 return -ENOMEM;
@@ -99,8 +101,8 @@ static int argb_from_sparse(const Planar *p, uint8_t *argb) {
                         u[y * p->width + x] = p->plane[1][line * p->stride[1] + x / 4];
                         v[y * p->width + x] = p->plane[2][line * p->stride[2] + x / 4];
                 }
-        return I444ToARGB(p->plane[0], (int)p->stride[0], u, (int)p->width, v, (int)p->width, argb, (int)p->width * 4,
-                          (int)p->width, (int)p->height);
+        return I444ToARGB(p->plane[0], (int)p->stride[0], u, (int)p->width, v, (int)p->width, argb,
+                          (int)p->width * 4, (int)p->width, (int)p->height);
 }
 
 static int argb_from_planar(const Planar *p, uint8_t *argb) {
@@ -150,7 +152,8 @@ int rgb_from_image(const Image *image, uint8_t **ret) {
         int r;
 
         if (image->fourcc == FOURCC_MJPG || image->fourcc == FOURCC_JPEG)
-                return jpeg_decode(image->planes[0].data, image->planes[0].size, image->width, image->height, ret);
+                return jpeg_decode(image->planes[0].data, image->planes[0].size, image->width, image->height,
+                                   ret);
 
         r = rgb_is_rgb(image->fourcc) ? rgb_to_argb(image, &argb) : yuv_to_argb(image, &argb);
         if (r < 0)

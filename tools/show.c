@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The parts of output that several verbs have. The keys of the JSON are documented in framebusctl(1): they may be added
- * to, never changed.
+ * The parts of output that several verbs have. The keys of the JSON are documented in framebusctl(1): they
+ * may be added to, never changed.
  */
 #include "tools/show.h"
 

@@ -7,7 +7,8 @@
 #include "libframebus/framebus.h"
 #include "tools/json.h"
 
-/* An object with fourcc, modifier, width, height, rate [num, den], and the ranges that there are; null for fourcc 0. */
+/* An object with fourcc, modifier, width, height, rate [num, den], and the ranges that there are; null for
+ * fourcc 0. */
 void show_mode_json(Json *j, const char *key, const struct framebus_mode *mode);
 
 /* The members of an open object. */

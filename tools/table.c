@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tables on a terminal. Rows are kept until the widths are known; what other people wrote is printed safely. */
+/* Tables on a terminal. Rows are kept until the widths are known; what others wrote is printed safely. */
 #include "tools/table.h"
 
 #include <errno.h>

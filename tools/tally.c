@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The promise is that for every subscription gaps in seq equal the sum of the Lost notices. Whoever watches gets it
- * checked for nothing.
+ * The promise is that for every subscription gaps in seq equal the sum of the Lost notices. Whoever watches
+ * gets it checked for nothing.
  */
 #include "tools/tally.h"
 

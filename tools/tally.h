@@ -14,7 +14,7 @@ typedef struct Tally {
         uint64_t lost;        /* told, all reasons */
         uint64_t unexplained; /* missing numbers that no Lost told, or told losses without missing numbers */
         struct {
-                char reason[TALLY_REASON_SIZE]; /* longer ones are cut; the last entry is for what has no room */
+                char reason[TALLY_REASON_SIZE]; /* longer ones are cut; the last is for all others */
                 uint64_t count;
         } reasons[TALLY_REASONS_MAX];
         size_t n_reasons;
@@ -23,7 +23,8 @@ typedef struct Tally {
         uint64_t lost_since; /* told since then */
 } Tally;
 
-/* A new run of the source's numbers: the next frame is compared with @seq. What was told lost before it stays counted. */
+/* A new run of the source's numbers: the next frame is compared with @seq. What was told lost before it stays
+ * counted. */
 void tally_attached(Tally *t, uint64_t seq);
 
 void tally_lost(Tally *t, uint64_t count, const char *reason);

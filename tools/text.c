@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Printing strings that somebody else wrote: descriptions, drivers, reasons, messages of errors.
- * Deliberately without wcwidth(): a table whose last column is the free text needs no more than a count of characters.
+ * Deliberately without wcwidth(): a table whose last column is the free text needs no more than a count of
+ * characters.
  */
 #include "tools/text.h"
 
@@ -89,6 +90,7 @@ int text_flush(FILE *f) {
         if (!ferror(f))
                 return 0;
 
-        /* An earlier write failed, and its errno is gone: a pipe without a reader can still be told from the rest. */
+        /* An earlier write failed, and its errno is gone: a pipe without a reader can still be told from the
+         * rest. */
         return poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLERR) ? -EPIPE : -EIO;
 }

@@ -38,16 +38,16 @@ static int list_add(ListVerb *l, const struct framebus_source_info *info) {
 
 static int list_print(ListVerb *l) {
         if (l->table.n_rows == 0) {
-                client_message("there is no source: no camera is plugged in, none is configured (framebus-sources.d(5)), "
-                               "and nobody publishes one (`framebusctl publish`)");
+                client_message("there is no source: no camera is plugged in, none is configured "
+                               "(framebus-sources.d(5)), and nobody publishes one (`framebusctl publish`)");
                 return 0;
         }
         table_sort(&l->table);
         return table_print(&l->table, stdout);
 }
 
-static void on_source(framebus *fb, const struct framebus_source_info *info, const struct framebus_error *error,
-                      void *userdata) {
+static void on_source(framebus *fb, const struct framebus_source_info *info,
+                      const struct framebus_error *error, void *userdata) {
         ListVerb *l = userdata;
         Client *c = &l->client;
         Json j;

@@ -22,8 +22,8 @@ static int print_refused_json(const struct framebus_error *error) {
         return json_end_line(&j);
 }
 
-static void on_negotiated(framebus *fb, const struct framebus_granted *granted, const struct framebus_error *error,
-                          void *userdata) {
+static void on_negotiated(framebus *fb, const struct framebus_granted *granted,
+                          const struct framebus_error *error, void *userdata) {
         Client *c = userdata;
         Json j;
 

@@ -2,9 +2,9 @@
 /*
  * framebusctl publish: a y4m file, a fifo or standard input as a source.
  *
- * Once it is clear that there is a broker and that the name is free, the capture program framebus-y4m takes over this
- * process: its messages and its exit status are the answer. It is looked for beside this program (a build folder), then
- * where it is installed.
+ * Once it is clear that there is a broker and that the name is free, the capture program framebus-y4m takes
+ * over this process: its messages and its exit status are the answer. It is looked for beside this program (a
+ * build folder), then where it is installed.
  */
 #include <errno.h>
 #include <limits.h>
@@ -43,8 +43,8 @@ static int publish_exec(char **argv) {
         try_beside("../sources/framebus-y4m", argv);
         (void)execv(FRAMEBUS_LIBEXECDIR "/framebus-y4m", argv);
         (void)execvp("framebus-y4m", argv);
-        client_message("cannot run framebus-y4m: %s. It comes with framebusctl and belongs into %s", strerror(errno),
-                       FRAMEBUS_LIBEXECDIR);
+        client_message("cannot run framebus-y4m: %s. It comes with framebusctl and belongs into %s",
+                       strerror(errno), FRAMEBUS_LIBEXECDIR);
         return STATUS_FAILED;
 }
 
@@ -71,9 +71,10 @@ static int publish_run(const Options *o, char **args, const char *address) {
         return publish_exec((char **)argv);
 }
 
-/* A name that is taken is told before anything is read. Who takes it in the meantime is framebus-y4m's to tell. */
-static void on_source(framebus *fb, const struct framebus_source_info *info, const struct framebus_error *error,
-                      void *userdata) {
+/* A name that is taken is told before anything is read. Who takes it in the meantime is framebus-y4m's to
+ * tell. */
+static void on_source(framebus *fb, const struct framebus_source_info *info,
+                      const struct framebus_error *error, void *userdata) {
         Client *c = userdata;
 
         if (error)
@@ -81,8 +82,8 @@ static void on_source(framebus *fb, const struct framebus_source_info *info, con
         else if (!info)
                 client_finish(c, STATUS_OK);
         else if (strcmp(info->name, c->source) == 0 && !c->done) {
-                client_message("there is a source called %s already (%s): publish under another name", info->name,
-                               info->driver);
+                client_message("there is a source called %s already (%s): publish under another name",
+                               info->name, info->driver);
                 client_finish(c, STATUS_REFUSED);
         }
 }
@@ -93,8 +94,8 @@ int verb_publish(const Options *o, char **args) {
         int r;
 
         if (!args[1] && isatty(STDIN_FILENO)) {
-                client_message("standard input is a terminal: pipe y4m into it (ffmpeg -re -i CLIP -f yuv4mpegpipe -), "
-                               "or name a file");
+                client_message("standard input is a terminal: pipe y4m into it (ffmpeg -re -i CLIP -f "
+                               "yuv4mpegpipe -), or name a file");
                 return STATUS_USAGE;
         }
         r = client_open(&c, o, args[0]);

@@ -2,9 +2,10 @@
 /*
  * framebusctl record: frames into a yuv4mpeg2 file.
  *
- * Such a file has a constant rate and no time stamps. So that time stays right, a frame that was lost is replaced by
- * another copy of the one before it; seq says how many there were, and after attaching again, or where the source has
- * no rate, the capture time does. Without --mode the source's own choice is taken if y4m can hold it.
+ * Such a file has a constant rate and no time stamps. So that time stays right, a frame that was lost is
+ * replaced by another copy of the one before it; seq says how many there were, and after attaching again, or
+ * where the source has no rate, the capture time does. Without --mode the source's own choice is taken if y4m
+ * can hold it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,7 +70,8 @@ static void write_failed(RecordVerb *v, int r) {
         if (r == -EPIPE)
                 client_finish(&v->client, STATUS_OK); /* who reads has seen enough */
         else {
-                client_message("cannot write %s: %s", to_stdout(v) ? "to standard output" : v->path, strerror(-r));
+                client_message("cannot write %s: %s", to_stdout(v) ? "to standard output" : v->path,
+                               strerror(-r));
                 client_finish(&v->client, STATUS_FAILED);
         }
 }
@@ -98,8 +100,9 @@ static void record_start(RecordVerb *v, const struct framebus_mode *mode) {
 
         r = planar_init(&v->picture, mode->fourcc, mode->width, mode->height);
         if (r == -ENOTSUP || mode->modifier != 0) {
-                client_message("%s: y4m cannot hold %s. --mode asks for another format, `framebusctl show` tells which "
-                               "there are", v->client.source, mode_format(mode, text));
+                client_message("%s: y4m cannot hold %s. --mode asks for another format, `framebusctl show` "
+                               "tells which there are",
+                               v->client.source, mode_format(mode, text));
                 client_finish(&v->client, STATUS_REFUSED);
                 return;
         }
@@ -126,7 +129,8 @@ static void record_start(RecordVerb *v, const struct framebus_mode *mode) {
         record_flush(v);
 }
 
-static void on_format(framebus_subscription *sub, uint32_t format, const struct framebus_mode *mode, void *userdata) {
+static void on_format(framebus_subscription *sub, uint32_t format, const struct framebus_mode *mode,
+                      void *userdata) {
         RecordVerb *v = userdata;
         char text[MODE_ARG_MAX];
 
@@ -138,21 +142,24 @@ static void on_format(framebus_subscription *sub, uint32_t format, const struct 
         }
         if (mode->width != v->picture.width || mode->height != v->picture.height ||
             !planar_fits(&v->picture, mode->fourcc)) {
-                client_message("%s: frames look like %s from now on, which has no place in the file that was begun",
+                client_message("%s: frames look like %s from now on, which has no place in the file that "
+                               "was begun",
                                v->client.source, mode_format(mode, text));
                 client_finish(&v->client, STATUS_FAILED);
         }
 }
 
-/* How many copies of the picture before come in front of the one of @pts_ns. A publisher may say that it lost any number
- * of frames, or name any time: no more are written than there was time for, and a second's worth. */
+/* How many copies of the picture before come in front of the one of @pts_ns. A publisher may say that it lost
+ * any number of frames, or name any time: no more are written than there was time for, and a second's worth.
+ */
 static uint64_t copies_due(RecordVerb *v, uint64_t missing, uint64_t pts_ns) {
         uint64_t due, most;
 
         if (v->client.options->no_fill || v->writer.n_frames == 0)
                 return 0;
         most = y4m_frames_due(v->first_pts_ns, clock_now_ns() + NSEC_PER_SEC, v->rate);
-        due = v->by_time ? y4m_frames_due(v->first_pts_ns, pts_ns, v->rate) - 1 : v->writer.n_frames + missing;
+        due = v->by_time ? y4m_frames_due(v->first_pts_ns, pts_ns, v->rate) - 1
+                         : v->writer.n_frames + missing;
         due = FB_MIN(due, most);
         return due > v->writer.n_frames ? due - v->writer.n_frames : 0;
 }
@@ -253,7 +260,8 @@ static void on_ended(framebus_subscription *sub, const char *reason, const struc
         if (v->client.done)
                 return;
         status = client_tell_ended(&v->client, reason, error);
-        if (strcmp(reason, "destroyed") == 0 && v->writer.n_frames > 0 && o->frames == 0 && o->seconds_ns == 0)
+        if (strcmp(reason, "destroyed") == 0 && v->writer.n_frames > 0 && o->frames == 0 &&
+            o->seconds_ns == 0)
                 status = STATUS_OK; /* all there was */
         client_finish(&v->client, status);
 }
@@ -292,8 +300,8 @@ static int record_ask_for_known(RecordVerb *v) {
 }
 
 /* what the source would choose: if y4m cannot hold it, only what it can hold is asked for */
-static void on_negotiated(framebus *fb, const struct framebus_granted *granted, const struct framebus_error *error,
-                          void *userdata) {
+static void on_negotiated(framebus *fb, const struct framebus_granted *granted,
+                          const struct framebus_error *error, void *userdata) {
         RecordVerb *v = userdata;
         int r;
 
@@ -361,12 +369,14 @@ static void summary_print(RecordVerb *v) {
                 summary_json(v);
                 return;
         }
-        fprintf(to_stdout(v) ? stderr : stdout, "%s: %" PRIu64 " frames, %.2f s; %" PRIu64 " of them repeated; lost %s\n",
+        fprintf(to_stdout(v) ? stderr : stdout,
+                "%s: %" PRIu64 " frames, %.2f s; %" PRIu64 " of them repeated; lost %s\n",
                 to_stdout(v) ? v->client.source : v->path, v->writer.n_frames,
                 (double)v->writer.n_frames * v->rate.den / v->rate.num, v->repeated,
                 tally_lost_format(&v->tally, lost, sizeof(lost)));
         if (v->overrun > 0)
-                client_message("%" PRIu64 " frames did not fit into memory: they are read too slowly", v->overrun);
+                client_message("%" PRIu64 " frames did not fit into memory: they are read too slowly",
+                               v->overrun);
 }
 
 int verb_record(const Options *o, char **args) {
@@ -374,7 +384,8 @@ int verb_record(const Options *o, char **args) {
         int r;
 
         if (to_stdout(&v) && isatty(STDOUT_FILENO)) {
-                client_message("standard output is a terminal: pipe it into a program that reads y4m, or name a file");
+                client_message("standard output is a terminal: pipe it into a program that reads y4m, or "
+                               "name a file");
                 return STATUS_USAGE;
         }
         r = client_open(&v.client, o, args[0]);

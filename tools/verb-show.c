@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * framebusctl show: everything about one source.
- * It negotiates first, so that a source that has not been asked yet tells its modes, and so that it can say what a
- * viewer would get, or why not. That a negotiation fails is an answer here and no failure.
+ * It negotiates first, so that a source that has not been asked yet tells its modes, and so that it can say
+ * what a viewer would get, or why not. That a negotiation fails is an answer here and no failure.
  */
 #include <string.h>
 
@@ -93,8 +93,8 @@ static int print_json(ShowVerb *s, const struct framebus_source_info *info) {
         return json_end_line(&j);
 }
 
-static void on_source(framebus *fb, const struct framebus_source_info *info, const struct framebus_error *error,
-                      void *userdata) {
+static void on_source(framebus *fb, const struct framebus_source_info *info,
+                      const struct framebus_error *error, void *userdata) {
         ShowVerb *s = userdata;
 
         if (error) {
@@ -103,7 +103,8 @@ static void on_source(framebus *fb, const struct framebus_source_info *info, con
         }
         if (info && strcmp(info->name, s->client.source) == 0) {
                 s->found = true;
-                client_check_output(&s->client, s->client.options->json ? print_json(s, info) : print_text(s, info));
+                client_check_output(&s->client,
+                                    s->client.options->json ? print_json(s, info) : print_text(s, info));
         }
         if (info)
                 return;
@@ -114,8 +115,8 @@ static void on_source(framebus *fb, const struct framebus_source_info *info, con
         client_finish(&s->client, STATUS_OK);
 }
 
-static void on_negotiated(framebus *fb, const struct framebus_granted *granted, const struct framebus_error *error,
-                          void *userdata) {
+static void on_negotiated(framebus *fb, const struct framebus_granted *granted,
+                          const struct framebus_error *error, void *userdata) {
         ShowVerb *s = userdata;
         int r;
 
@@ -125,7 +126,8 @@ static void on_negotiated(framebus *fb, const struct framebus_granted *granted, 
         }
         if (error) {
                 s->error_name = copy(error->name);
-                s->error_message = copy(error->message && *error->message ? error->message : strerror(error->error));
+                s->error_message = copy(error->message && *error->message ? error->message
+                                                                          : strerror(error->error));
         } else {
                 s->granted = *granted;
                 s->granted.drop = s->drop = copy(granted->drop);

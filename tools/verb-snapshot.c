@@ -111,10 +111,11 @@ static void on_frame(framebus_subscription *sub, framebus_frame *frame, void *us
         mode_format(framebus_frame_get_mode(frame), mode);
         r = snapshot_encode(frame, &png, &size);
         if (r == -EBADMSG)
-                return; /* a broken picture, as cameras make them when they start: the next one may be better */
+                return; /* a broken picture, as cameras make when they start: the next one may be better */
         if (r == -ENOTSUP) {
-                client_message("%s: cannot make a PNG file of %s. --mode asks for another format, `framebusctl show` "
-                               "tells which there are", s->client.source, mode);
+                client_message("%s: cannot make a PNG file of %s. --mode asks for another format, "
+                               "`framebusctl show` tells which there are",
+                               s->client.source, mode);
                 client_finish(&s->client, STATUS_REFUSED);
                 return;
         }

@@ -41,7 +41,8 @@ static void event_begin(WatchVerb *w, Json *j, const char *event) {
         json_string(j, "source", w->client.source);
 }
 
-static void stats_json(WatchVerb *w, Json *j, uint64_t frames, uint64_t elapsed_ns, const Sampler *latencies) {
+static void stats_json(WatchVerb *w, Json *j, uint64_t frames, uint64_t elapsed_ns,
+                       const Sampler *latencies) {
         uint64_t p[2];
 
         sampler_percentiles(latencies, (const double[]){ 50, 99 }, 2, p);
@@ -167,7 +168,8 @@ static void on_attached(framebus_subscription *sub, const struct framebus_grante
         client_check_output(&w->client, text_flush(stdout));
 }
 
-static void on_format(framebus_subscription *sub, uint32_t format, const struct framebus_mode *mode, void *userdata) {
+static void on_format(framebus_subscription *sub, uint32_t format, const struct framebus_mode *mode,
+                      void *userdata) {
         WatchVerb *w = userdata;
         char text[MODE_ARG_MAX];
         Json j;

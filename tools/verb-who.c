@@ -2,8 +2,9 @@
 /*
  * framebusctl who: the subscriptions that the caller may know about.
  *
- * The library finds the bus and the broker, as for every verb; the question itself is a plain D-Bus call, as the library
- * has none for it. The process's name is this program's guess from the process id, which may have been reused.
+ * The library finds the bus and the broker, as for every verb; the question itself is a plain D-Bus call, as
+ * the library has none for it. The process's name is this program's guess from the process id, which may have
+ * been reused.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,8 +21,8 @@
 #include "tools/tally.h"
 #include "tools/verbs.h"
 
-static const char *const heads[] = { "SOURCE", "USER", "PID", "PROCESS", "CLIENT", "BY", "WINDOW", "IN-FLIGHT",
-                                     "SINCE", "DELIVERED", "LOST" };
+static const char *const heads[] = { "SOURCE", "USER",      "PID",   "PROCESS",   "CLIENT", "BY",
+                                     "WINDOW", "IN-FLIGHT", "SINCE", "DELIVERED", "LOST" };
 
 typedef struct Viewer {
         const char *source, *client, *conduit; /* of the message */
@@ -145,10 +146,10 @@ static int viewer_add(Table *t, const Viewer *v) {
                  (unsigned)(age_s % 60));
         snprintf(delivered, sizeof(delivered), "%" PRIu64, v->delivered);
         return table_add(t, (const char *const[FB_ELEMENTSOF(heads)]){
-                                    v->source, pw ? pw->pw_name : user, pid,
-                                    process_name(v->pid, process, sizeof(process)), v->client, v->conduit, window,
-                                    in_flight, since, delivered,
-                                    tally_lost_format(&v->lost, lost, sizeof(lost)) });
+                                            v->source, pw ? pw->pw_name : user, pid,
+                                            process_name(v->pid, process, sizeof(process)), v->client,
+                                            v->conduit, window, in_flight, since, delivered,
+                                            tally_lost_format(&v->lost, lost, sizeof(lost)) });
 }
 
 static int viewers_print(Client *c, sd_bus_message *m) {
@@ -167,8 +168,8 @@ static int viewers_print(Client *c, sd_bus_message *m) {
         if (r < 0 || c->options->json)
                 return r;
         if (table.n_rows == 0) {
-                client_message("nobody watches, as far as you may know: only root and the broker's own user are told "
-                               "about others");
+                client_message("nobody watches, as far as you may know: only root and the broker's own "
+                               "user are told about others");
                 return 0;
         }
         table_sort(&table);
@@ -212,7 +213,8 @@ static void who_ask(Client *c) {
         }
         if (c->options->has_timeout)
                 (void)sd_bus_set_method_call_timeout(bus, c->options->timeout_ns / NSEC_PER_USEC);
-        r = sd_bus_call_method(bus, FB_BUS_NAME, FB_PATH_MANAGER, FB_IFACE_MANAGER, "Who", &error, &reply, "");
+        r = sd_bus_call_method(bus, FB_BUS_NAME, FB_PATH_MANAGER, FB_IFACE_MANAGER, "Who", &error, &reply,
+                               "");
         if (r < 0) {
                 client_fail(c, &(struct framebus_error){ error.name, error.message, -r });
                 return;
@@ -225,8 +227,8 @@ static void who_ask(Client *c) {
         client_finish(c, STATUS_OK);
 }
 
-static void on_source(framebus *fb, const struct framebus_source_info *info, const struct framebus_error *error,
-                      void *userdata) {
+static void on_source(framebus *fb, const struct framebus_source_info *info,
+                      const struct framebus_error *error, void *userdata) {
         Client *c = userdata;
 
         if (error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The verbs of framebusctl, a file each. @args are the words behind the verb, as many as the table in framebusctl.c
- * allows, NULL behind them. Each returns an exit status and has told what went wrong. */
+/* The verbs of framebusctl, a file each. @args are the words behind the verb, as many as the table in
+ * framebusctl.c allows, NULL behind them. Each returns an exit status and has told what went wrong. */
 #pragma once
 
 #include "tools/options.h"

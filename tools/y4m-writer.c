@@ -37,8 +37,8 @@ int y4m_writer_start(Y4mWriter *w, const Planar *format, struct framebus_fractio
                 return -ENOTSUP;
         if (rate.num == 0 || rate.den == 0)
                 return -EINVAL;
-        n = snprintf(header, sizeof(header), "YUV4MPEG2 W%u H%u F%u:%u Ip A1:1 C%s\n", format->width, format->height,
-                     rate.num, rate.den, colorspace);
+        n = snprintf(header, sizeof(header), "YUV4MPEG2 W%u H%u F%u:%u Ip A1:1 C%s\n", format->width,
+                     format->height, rate.num, rate.den, colorspace);
         r = output_write(w->output, header, (size_t)n, NULL, 0, 1);
         if (r < 0)
                 return r;

@@ -17,12 +17,13 @@ typedef struct Y4mWriter {
 /* "420jpeg", "422p10", …; NULL: y4m has no name for it. */
 const char *y4m_colorspace(Chroma chroma, unsigned depth);
 
-/* Writes the header. Returns 0; -ENOTSUP: no name for the format; -EINVAL: no rate; else as output_write(). */
+/* Writes the header. Returns 0; -ENOTSUP: no name for it; -EINVAL: no rate; else as output_write(). */
 int y4m_writer_start(Y4mWriter *w, const Planar *format, struct framebus_fraction rate);
 
-/* Writes a frame @copies times. Returns 0 or as output_write(); after a failure other than -ENOBUFS the file may end in the
- * middle of a frame. */
+/* Writes a frame @copies times. Returns 0 or as output_write(); after a failure other than -ENOBUFS the file
+ * may end in the middle of a frame. */
 int y4m_writer_frame(Y4mWriter *w, const Planar *picture, uint64_t copies);
 
-/* How many frames the file should hold once the picture of @pts_ns is in it, counted from @first_pts_ns; at least 1. */
+/* How many frames the file should hold once the picture of @pts_ns is in it, counted from @first_pts_ns; at
+ * least 1. */
 uint64_t y4m_frames_due(uint64_t first_pts_ns, uint64_t pts_ns, struct framebus_fraction rate);

@@ -12,7 +12,8 @@ import zlib
 
 import fbtest
 
-SOURCES = {'bars': '[Source]\nName=bars\nDescription=Test picture\nExec=framebus-pattern --size 320x240 --rate 60\n'}
+SOURCES = {'bars': '[Source]\nName=bars\nDescription=Test picture\n'
+                   'Exec=framebus-pattern --size 320x240 --rate 60\n'}
 
 # of what yuv4mpeg2 calls it: samples a picture of width w and height h, bytes a sample
 LAYOUTS = {
@@ -31,8 +32,9 @@ LAYOUTS = {
 def clip(name, width, height, n_frames, rate='50:1'):
     """Header and pictures; no two samples beside each other are the same."""
     samples, size = LAYOUTS[name]
+    n = samples(width, height) * size
     header = f'YUV4MPEG2 W{width} H{height} F{rate} Ip A1:1 C{name}\n'.encode()
-    return header, [bytes((i * 7 + k * 13) & 255 for i in range(samples(width, height) * size)) for k in range(n_frames)]
+    return header, [bytes((i * 7 + k * 13) & 255 for i in range(n)) for k in range(n_frames)]
 
 
 def png_pixels(data):
@@ -72,7 +74,8 @@ class Test(fbtest.TestCase):
         return self.enter(fbtest.Broker(self.bus, self.config, env=self.env))
 
     def start(self, *args, **options):
-        argv = [*fbtest.wrapper(), str(fbtest.build_path('tools/framebusctl')), f'--address={self.bus.address}', *args]
+        argv = [*fbtest.wrapper(), str(fbtest.build_path('tools/framebusctl')),
+                f'--address={self.bus.address}', *args]
         return self.enter(fbtest.Process(argv, env=self.env, **options))
 
     def run_ctl(self, *args, status=0):
@@ -106,8 +109,8 @@ class Everything(Test):
 
     def test_snapshot_colours(self):
         """Whatever the format, the bars are grey, yellow, cyan, green, magenta, red, blue and black."""
-        wanted = [(192, 192, 192), (192, 192, 0), (0, 192, 192), (0, 192, 0), (192, 0, 192), (192, 0, 0), (0, 0, 192),
-                  (0, 0, 0)]
+        wanted = [(192, 192, 192), (192, 192, 0), (0, 192, 192), (0, 192, 0), (192, 0, 192), (192, 0, 0),
+                  (0, 0, 192), (0, 0, 0)]
         for fourcc in 'NV12', 'YU12', 'YUYV', 'BG24':
             with self.subTest(fourcc):
                 path = self.folder / f'{fourcc}.png'
@@ -128,7 +131,8 @@ class Everything(Test):
     def test_watch_and_who(self):
         for transport in 'peer', 'bus':
             with self.subTest(transport):
-                process = self.start('watch', 'bars', '--json', f'--transport={transport}', '--frames=90', '--window=8')
+                process = self.start('watch', 'bars', '--json', f'--transport={transport}', '--frames=90',
+                                     '--window=8')
                 process.wait_output('"second"', 10)
                 viewer = json.loads(self.run_ctl('who', '--json').splitlines()[0])
                 self.assertEqual((viewer['source'], viewer['pid'], viewer['conduit'], viewer['window']),

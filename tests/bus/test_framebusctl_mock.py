@@ -25,7 +25,8 @@ XML = '''<node>
 <interface name="org.freedesktop.DBus.ObjectManager"><method name="GetManagedObjects">
 <arg type="a{oa{sa{sv}}}" direction="out"/></method></interface>
 <interface name="org.framebus.Manager1"><method name="Resolve"><arg type="s" direction="in"/>
-<arg type="o" direction="out"/></method><method name="Who"><arg type="aa{sv}" direction="out"/></method></interface>
+<arg type="o" direction="out"/></method>
+<method name="Who"><arg type="aa{sv}" direction="out"/></method></interface>
 </node>'''
 V = GLib.Variant
 YUYV = int.from_bytes(b'YUYV', 'little')
@@ -39,7 +40,8 @@ class Broker(FakeBroker):
         self.refuse, self.silent, self.who = {}, set(), []
         self.sources = {'fake': {}}
         self.modes = [MODE, {'fourcc': V('u', YUYV), 'width': V('u', 640), 'height': V('u', 480),
-                             'width-range': V('(uuu)', (16, 1920, 2)), 'height-range': V('(uuu)', (16, 1080, 2)),
+                             'width-range': V('(uuu)', (16, 1920, 2)),
+                             'height-range': V('(uuu)', (16, 1080, 2)),
                              'rate': V('(uu)', (30000, 1001)), 'rate-range': V('(uuuu)', (1, 1, 60, 1))}]
         super().__init__(conn)
 
@@ -54,7 +56,8 @@ class Broker(FakeBroker):
         objects = {}
         for name, changes in self.sources.items():
             properties = {'Name': V('s', name), 'Description': V('s', 'A test'), 'Driver': V('s', 'fake'),
-                          'State': V('s', 'idle'), 'StateReason': V('s', ''), 'Modes': V('aa{sv}', self.modes),
+                          'State': V('s', 'idle'), 'StateReason': V('s', ''),
+                          'Modes': V('aa{sv}', self.modes),
                           'Mode': V('a{sv}', {}), 'Subscribers': V('u', 3), 'Frames': V('t', 7),
                           'Lost': V('a{st}', {}), 'FromTheFuture': V('(ii)', (1, 2)), **changes}
             path = SOURCE_PATH if name == 'fake' else f'/org/framebus/source/{name}'
@@ -105,6 +108,10 @@ def png_first_pixels(data):
     return [tuple(line[i:i + 3]) for i in range(0, len(line), 3)]
 
 
+def released(subscription):
+    return [n for release in subscription.released if isinstance(release, list) for n in release]
+
+
 class Test(fbtest.TestCase):
     def setUp(self):
         self.bus = self.enter(fbtest.Bus())
@@ -113,7 +120,8 @@ class Test(fbtest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
 
     def start(self, *args, **options):
-        argv = [*fbtest.wrapper(), str(fbtest.build_path('tools/framebusctl')), f'--address={self.bus.address}', *args]
+        argv = [*fbtest.wrapper(), str(fbtest.build_path('tools/framebusctl')),
+                f'--address={self.bus.address}', *args]
         return self.enter(fbtest.Process(argv, **options))
 
     def run_ctl(self, *args, status=0, **options):
@@ -129,8 +137,8 @@ class Test(fbtest.TestCase):
         """A framebusctl that subscribes, and the broker's side of it."""
         before = len(self.broker.subscriptions)
         process = self.start(*args, **options)
-        fbtest.wait_until(lambda: len(self.broker.subscriptions) > before or process.returncode is not None, 10,
-                          'a subscription')
+        fbtest.wait_until(lambda: len(self.broker.subscriptions) > before or process.returncode is not None,
+                          10, 'a subscription')
         self.assertGreater(len(self.broker.subscriptions), before, process.log())
         return process, self.broker.subscriptions[-1]
 
@@ -169,25 +177,28 @@ class Asking(Test):
         self.assertNotIn('Attach', methods)
 
     def test_show_refused(self):
-        self.broker.refuse['Negotiate'] = ('org.framebus.Error.SourceFailed', 'the device is busy: held by zoom')
+        self.broker.refuse['Negotiate'] = ('org.framebus.Error.SourceFailed',
+                                           'the device is busy: held by zoom')
         self.broker.sources['fake'] = {'State': V('s', 'failed'), 'StateReason': V('s', 'busy')}
         out, _ = self.run_ctl('show', 'fake')
         self.assertIn('Reason: busy\n', out)
         self.assertIn('Not to be had: the device is busy: held by zoom\n', out)
         self.assertEqual(self.lines('show', 'fake')[0]['refused'],
-                         {'error': 'org.framebus.Error.SourceFailed', 'message': 'the device is busy: held by zoom'})
+                         {'error': 'org.framebus.Error.SourceFailed',
+                          'message': 'the device is busy: held by zoom'})
 
     def test_negotiate(self):
-        out, _ = self.run_ctl('negotiate', 'fake', '--mode=I420,640x480', '--mode', '30', '--window=2', '--drop=latest',
-                              '--max-rate=7.5')
+        out, _ = self.run_ctl('negotiate', 'fake', '--mode=I420,640x480', '--mode', '30', '--window=2',
+                              '--drop=latest', '--max-rate=7.5')
         self.assertTrue(out.startswith('R8,16x4,30, window 4'), out)
         options = self.broker.calls[-1][1][0]
         self.assertEqual((options['window'], options['drop'], options['max-rate']), (2, 'latest', (75, 10)))
-        self.assertEqual(options['modes'], [{'fourcc': int.from_bytes(b'YU12', 'little'), 'modifier': 0, 'width': 640,
-                                             'height': 480}, {'rate': (30, 1)}])
+        self.assertEqual(options['modes'], [{'fourcc': int.from_bytes(b'YU12', 'little'), 'modifier': 0,
+                                             'width': 640, 'height': 480}, {'rate': (30, 1)}])
 
     def test_negotiate_refused(self):
-        self.broker.refuse['Negotiate'] = ('org.framebus.Error.NoCommonMode', 'you accept NV12, the source has R8')
+        self.broker.refuse['Negotiate'] = ('org.framebus.Error.NoCommonMode',
+                                           'you accept NV12, the source has R8')
         _, err = self.run_ctl('negotiate', 'fake', '--mode=NV12', status=5)
         self.assertIn('you accept NV12, the source has R8', err)
         self.assertIn('--mode', err)
@@ -198,8 +209,9 @@ class Asking(Test):
         self.assertIn('nobody watches', self.run_ctl('who')[1])
         self.broker.who = [{'source': V('s', 'fake'), 'path': V('o', SOURCE_PATH), 'uid': V('u', os.getuid()),
                             'pid': V('u', os.getpid()), 'client': V('s', ':1.7'), 'conduit': V('s', 'peer'),
-                            'window': V('u', 4), 'in-flight': V('u', 2), 'since': V('t', 1), 'suspended': V('b', True),
-                            'delivered': V('t', 100), 'lost': V('a{st}', {'rate': 5, 'no-credit': 12}),
+                            'window': V('u', 4), 'in-flight': V('u', 2), 'since': V('t', 1),
+                            'suspended': V('b', True), 'delivered': V('t', 100),
+                            'lost': V('a{st}', {'rate': 5, 'no-credit': 12}),
                             'from-the-future': V('as', ['x'])},
                            {'source': V('s', 'other')}]
         viewer, other = self.lines('who')
@@ -207,7 +219,8 @@ class Asking(Test):
                          (os.getpid(), True, 17, {'rate': 5, 'no-credit': 12}))
         self.assertEqual(other['source'], 'other')
         out, _ = self.run_ctl('who')
-        self.assertRegex(out.splitlines()[1], r'^fake +\S+ +\d+ +python3 +:1\.7 +peer +4 +2 \(suspended\) .* 100 +17 \(')
+        self.assertRegex(out.splitlines()[1],
+                         r'^fake +\S+ +\d+ +python3 +:1\.7 +peer +4 +2 \(suspended\) .* 100 +17 \(')
 
     def test_who_nonsense(self):
         self.broker.who = [{'source': V('u', 7)}]
@@ -270,10 +283,12 @@ class Failing(Test):
         self.assertEqual(status, 4, err)
 
     def test_usage(self):
-        for args in [], ['frobnicate'], ['list', 'x'], ['show'], ['show', 'a/b'], ['show', '.x'], ['show', 'x' * 65], \
-                ['watch', 'fake', '--window=0'], ['watch', 'fake', '--window=1000'], ['watch', 'fake', '--drop=oldest'], \
+        for args in [], ['frobnicate'], ['list', 'x'], ['show'], ['show', 'a/b'], ['show', '.x'], \
+                ['show', 'x' * 65], ['watch', 'fake', '--window=0'], ['watch', 'fake', '--window=1000'], \
+                ['watch', 'fake', '--drop=oldest'], \
                 ['watch', 'fake', '--mode=NV123'], ['list', '--seconds=1'], ['watch', 'fake', '--frames=0'], \
-                ['list', '--address='], ['list', '--nonsense'], ['list', '--json=1'], ['watch', 'fake', '--timeout=-1']:
+                ['list', '--address='], ['list', '--nonsense'], ['list', '--json=1'], \
+                ['watch', 'fake', '--timeout=-1']:
             with self.subTest(args):
                 out, err = self.run_ctl(*args, status=2)
                 self.assertEqual(out, '')
@@ -294,7 +309,8 @@ class Watching(Test):
     def test_counts(self):
         for transport in 'peer', 'bus':
             with self.subTest(transport):
-                process, s = self.attached('watch', 'fake', f'--transport={transport}', '--frames=3', '--json')
+                process, s = self.attached('watch', 'fake', f'--transport={transport}', '--frames=3',
+                                           '--json')
                 s.format()
                 s.frame(9, flags=1)     # replayed: not counted, outside of the sequence
                 s.frame(1)
@@ -311,12 +327,11 @@ class Watching(Test):
                 self.assertEqual(events[0]['transport'], transport)
                 self.assertEqual(events[1]['mode']['fourcc'], 'R8')
                 summary = events[-1]
-                self.assertEqual((summary['frames'], summary['lost'], summary['lost-by-reason'], summary['unexplained']),
-                                 (3, 3, {'no-credit': 2, 'rate': 1}, 1))
+                self.assertEqual((summary['frames'], summary['lost'], summary['lost-by-reason'],
+                                  summary['unexplained']), (3, 3, {'no-credit': 2, 'rate': 1}, 1))
                 self.assertLess(0, summary['latency-p50-ms'])
                 self.assertLessEqual(summary['latency-p50-ms'], summary['latency-p99-ms'])
-                fbtest.wait_until(lambda: {9, 1, 5} <= {n for r in s.released if isinstance(r, list) for n in r},
-                                  what=s.released)
+                fbtest.wait_until(lambda: {9, 1, 5} <= set(released(s)), what=s.released)
                 self.broker.subscriptions.clear()
 
     def test_line_a_second(self):
@@ -339,7 +354,8 @@ class Watching(Test):
         self.assertRegex(process.out(), r'fake: 0\.\d s: ')
 
     def test_ended(self):
-        for reason, status in ('destroyed', 1), ('revoked', 5), ('mode', 5), ('undeliverable', 5), ('no-such-reason', 1):
+        for reason, status in ('destroyed', 1), ('revoked', 5), ('mode', 5), ('undeliverable', 5), \
+                ('no-such-reason', 1):
             with self.subTest(reason):
                 self.broker.subscriptions.clear()
                 process, s = self.attached('watch', 'fake')
@@ -371,8 +387,8 @@ class Watching(Test):
         read, write = os.pipe()
         os.set_inheritable(write, True)
         program = str(fbtest.build_path('tools/framebusctl'))
-        process = self.enter(fbtest.Process(['sh', '-c', f'exec {program} --address={self.bus.address} watch fake >/dev/fd/{write}'],
-                                            pass_fds=[write]))
+        command = f'exec {program} --address={self.bus.address} watch fake >/dev/fd/{write}'
+        process = self.enter(fbtest.Process(['sh', '-c', command], pass_fds=[write]))
         os.close(write)
         s = fbtest.wait_until(lambda: self.broker.subscriptions and self.broker.subscriptions[0])
         s.format()
@@ -449,7 +465,8 @@ class Saving(Test):
 
     def test_record_to_the_end(self):
         self.assertEqual(self.record(frames=[1, 2], end=lambda _, s: s.ended())[0], [1, 2])
-        self.assertEqual(self.record('--frames=9', frames=[1, 2], end=lambda _, s: s.ended(), status=1)[0], [1, 2])
+        written, _ = self.record('--frames=9', frames=[1, 2], end=lambda _, s: s.ended(), status=1)
+        self.assertEqual(written, [1, 2])
 
     def test_record_interrupted(self):
         def interrupt(process, s):
@@ -476,17 +493,16 @@ class Saving(Test):
         """A recording of large frames that nobody reads yet: (process, subscription, the pipe's end)."""
         read, write = os.pipe()
         program = str(fbtest.build_path('tools/framebusctl'))
-        process = self.enter(fbtest.Process(
-            ['sh', '-c', f'exec {program} --address={self.bus.address} record fake - {" ".join(args)} >/dev/fd/{write}'],
-            pass_fds=[write]))
+        command = (f'exec {program} --address={self.bus.address} record fake - {" ".join(args)} '
+                   f'>/dev/fd/{write}')
+        process = self.enter(fbtest.Process(['sh', '-c', command], pass_fds=[write]))
         os.close(write)
         s = fbtest.wait_until(lambda: self.broker.subscriptions and self.broker.subscriptions[0])
         s.emit('FormatChanged', '(tua{sv})', 0, 1, {**MODE, 'width': V('u', 640), 'height': V('u', 480)})
         for seq in range(1, 21):
             s.frame(seq, bytes([seq]) * 307200, planes=[(0, 0, 307200, 640)])
         # what goes on while the pipe is full
-        fbtest.wait_until(lambda: sum((r for r in s.released if isinstance(r, list)), []) == list(range(1, 21)),
-                          what=s.released)
+        fbtest.wait_until(lambda: released(s) == list(range(1, 21)), what=s.released)
         return process, s, read
 
     def test_record_slow_reader(self):

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Compares the manual pages with the programs: every option of --help has a heading in the page and the other way round,
-and so has every verb, each of which must also have a --help of its own; and groff finds nothing to warn about.
+Compares the manual pages with the programs: every option of --help has a heading in the page and the other
+way round, and so has every verb, each of which must also have a --help of its own; and groff finds nothing
+to warn about.
 
 Usage: man-options.py FOLDER PROGRAM...
 """
@@ -33,7 +34,7 @@ def verbs_of(text):
 
 
 def headings_of(page, section=None):
-    """Tags of .TP paragraphs (of one section), without fonts: what the page explains, rather than mentions."""
+    """Tags of .TP paragraphs (of one section), without fonts: what is explained, rather than mentioned."""
     if section:
         page = re.search(rf'^\.SH {section}\n(.*?)(?=^\.SH |\Z)', page + '\n', re.M | re.S)
         page = page.group(1) if page else ''
@@ -67,8 +68,8 @@ def problems_of(program, folder):
 
 
 def warnings_of(page):
-    run = subprocess.run(['groff', '-t', '-man', '-Tutf8', '-Kutf8', '-ww', str(page)], capture_output=True, text=True,
-                         timeout=60)
+    run = subprocess.run(['groff', '-t', '-man', '-Tutf8', '-Kutf8', '-ww', str(page)],
+                         capture_output=True, text=True, timeout=60)
     for line in run.stderr.splitlines():
         if 'cannot adjust' not in line and "can't break" not in line:
             yield f'{page.name}: {line}'

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* JSON: commas, nesting, and that no string of anybody's makes a line that is no JSON. Text for terminals likewise. */
+/* JSON: commas, nesting, and that no string of anybody's makes a line that is no JSON. Text for terminals
+ * likewise. */
 #include "tools/json.h"
 
 #include <errno.h>

@@ -10,30 +10,51 @@
 #include "base/clock.h"
 #include "tests/unit/tools/check.h"
 
+static const struct {
+        const char *text;
+        uint32_t fourcc, width, height, num, den;
+} good[] = {
+        { "NV12,1280x720,30", DRM_FORMAT_NV12, 1280, 720, 30, 1 },
+        { "NV12", DRM_FORMAT_NV12, 0, 0, 0, 0 },
+        { "1280x720", 0, 1280, 720, 0, 0 },
+        { "30", 0, 0, 0, 30, 1 },
+        { ",,30000/1001", 0, 0, 0, 30000, 1001 },
+        { "YUYV,,29.97", DRM_FORMAT_YUYV, 0, 0, 2997, 100 },
+        { ",640x480", 0, 640, 480, 0, 0 },
+        { "640x480,NV12", DRM_FORMAT_NV12, 640, 480, 0, 0 },
+        { "R8", DRM_FORMAT_R8, 0, 0, 0, 0 },
+        { "I420", DRM_FORMAT_YUV420, 0, 0, 0, 0 },
+        { "YUY2,65535x1,0.5", DRM_FORMAT_YUYV, 65535, 1, 5, 10 },
+        { "MJPEG", fourcc_code('M', 'J', 'P', 'G'), 0, 0, 0, 0 },
+};
+static const char *const bad[] = {
+        "",
+        ",",
+        ",,",
+        "NV123",
+        "640x",
+        "x480",
+        "0x480",
+        "65536x1",
+        "NV12,0",
+        "NV12,30/0",
+        "NV12,/",
+        "NV12,YUYV",
+        "30,25",
+        "1x1,2x2",
+        "NV12,-30",
+        "30/1/1",
+        "1.2.3",
+        "99999999999",
+        "0.0",
+        "640x480x3",
+        "640 x480",
+        "NV12,1e3",
+        "\xc3\xa4\xc3\xb6\xc3\xbc",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+};
+
 static void test_mode_parse(void) {
-        static const struct {
-                const char *text;
-                uint32_t fourcc, width, height, num, den;
-        } good[] = {
-                { "NV12,1280x720,30", DRM_FORMAT_NV12, 1280, 720, 30, 1 },
-                { "NV12", DRM_FORMAT_NV12, 0, 0, 0, 0 },
-                { "1280x720", 0, 1280, 720, 0, 0 },
-                { "30", 0, 0, 0, 30, 1 },
-                { ",,30000/1001", 0, 0, 0, 30000, 1001 },
-                { "YUYV,,29.97", DRM_FORMAT_YUYV, 0, 0, 2997, 100 },
-                { ",640x480", 0, 640, 480, 0, 0 },
-                { "640x480,NV12", DRM_FORMAT_NV12, 640, 480, 0, 0 },
-                { "R8", DRM_FORMAT_R8, 0, 0, 0, 0 },
-                { "I420", DRM_FORMAT_YUV420, 0, 0, 0, 0 },
-                { "YUY2,65535x1,0.5", DRM_FORMAT_YUYV, 65535, 1, 5, 10 },
-                { "MJPEG", fourcc_code('M', 'J', 'P', 'G'), 0, 0, 0, 0 },
-        };
-        static const char *const bad[] = {
-                "",        ",",          ",,",      "NV123",       "640x",     "x480",     "0x480",     "65536x1",
-                "NV12,0",  "NV12,30/0",  "NV12,/",  "NV12,YUYV",   "30,25",    "1x1,2x2",  "NV12,-30",  "30/1/1",
-                "1.2.3",   "99999999999", "0.0",    "640x480x3",   "640 x480", "NV12,1e3", "\xc3\xa4\xc3\xb6\xc3\xbc",
-                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-        };
         struct framebus_mode m;
         const char *why;
 
@@ -61,10 +82,16 @@ static void test_mode_format(void) {
                 { { 0 }, "-" },
                 { { .fourcc = DRM_FORMAT_NV12 }, "NV12" },
                 { { .fourcc = DRM_FORMAT_R8, .width = 8, .height = 4, .rate = { 30, 1 } }, "R8,8x4,30" },
-                { { .fourcc = DRM_FORMAT_NV12, .width = 8, .height = 4, .rate = { 30000, 1001 } }, "NV12,8x4,30000/1001" },
+                { { .fourcc = DRM_FORMAT_NV12, .width = 8, .height = 4, .rate = { 30000, 1001 } },
+                  "NV12,8x4,30000/1001" },
                 { { .fourcc = DRM_FORMAT_NV12, .rate = { 60, 2 } }, "NV12,,30" },
-                { { .fourcc = DRM_FORMAT_NV12, .width = 640, .height = 480, .rate = { 30, 1 },
-                    .width_range = { 16, 1920, 2 }, .height_range = { 16, 1080, 2 }, .rate_min = { 1, 1 },
+                { { .fourcc = DRM_FORMAT_NV12,
+                    .width = 640,
+                    .height = 480,
+                    .rate = { 30, 1 },
+                    .width_range = { 16, 1920, 2 },
+                    .height_range = { 16, 1080, 2 },
+                    .rate_min = { 1, 1 },
                     .rate_max = { 60, 1 } },
                   "NV12,640x480,30 (16-1920x16-1080 by 2x2, 1-60 fps)" },
         };

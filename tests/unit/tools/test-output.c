@@ -23,7 +23,7 @@ static void outputs_make(int kind, int fds[2]) {
                 CHECK_INT("pair", socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 }
 
-/* Reads until nothing comes any more; @checked counts the bytes so far of "HEAD" and data, again and again. */
+/* Reads until nothing comes any more; @checked counts the bytes so far of "HEAD" and data, repeated. */
 static void read_and_check(int fd, size_t at_most, size_t *checked) {
         static uint8_t buffer[100000];
 

@@ -2,8 +2,8 @@
 /*
  * Known pixels in every format, through the conversions to PNG and back out of it, and into y4m.
  *
- * The picture is 8 by 4 (an odd-sized one is tried as well): left half red, right half blue; for YUV with the BT.601
- * values of these. Strides are wider than the lines, and what is between is garbage.
+ * The picture is 8 by 4 (an odd-sized one is tried as well): left half red, right half blue; for YUV with the
+ * BT.601 values of these. Strides are wider than the lines, and what is between is garbage.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +53,12 @@ typedef struct FormatSpec {
 #define PLANAR(fourcc, chroma, a, b) { fourcc, chroma, 8, 3, 3, { Y8, a, b } }
 #define SEMI(fourcc, chroma, c)      { fourcc, chroma, 8, 3, 2, { Y8, c } }
 #define PACKED(fourcc, ...)          { fourcc, CHROMA_422, 8, 3, 1, { { 2, 1, 4, __VA_ARGS__ } } }
-#define RGB(fourcc, bytes, tolerance, ...) { fourcc, CHROMA_444, 8, tolerance, 1, { { 1, 1, bytes, __VA_ARGS__ } } }
+#define RGB(fourcc, bytes, tolerance, ...)                                                                   \
+        {                                                                                                    \
+                fourcc, CHROMA_444, 8, tolerance, 1, {                                                       \
+                        { 1, 1, bytes, __VA_ARGS__ }                                                         \
+                }                                                                                            \
+        }
 
 static const FormatSpec formats[] = {
         PLANAR(DRM_FORMAT_YUV420, CHROMA_420, CB(2, 2), CR(2, 2)),
@@ -119,15 +124,16 @@ static void image_make(const FormatSpec *f, uint32_t width, uint32_t height, Ima
         *ret = (Image){ .fourcc = f->fourcc, .width = width, .height = height, .n_planes = f->n_planes };
         for (size_t i = 0; i < f->n_planes; i++) {
                 const PlaneSpec *p = &f->planes[i];
-                uint32_t columns = (width + p->columns - 1) / p->columns, lines = (height + p->lines - 1) / p->lines;
+                uint32_t columns = (width + p->columns - 1) / p->columns,
+                         lines = (height + p->lines - 1) / p->lines;
                 size_t stride = columns * p->bytes + PADDING, size = stride * lines - PADDING;
                 uint8_t *data = malloc(size);
 
                 memset(data, 0xa5, size);
                 for (uint32_t y = 0; y < lines; y++)
                         for (uint32_t x = 0; x < columns; x++)
-                                memcpy(data + y * stride + x * p->bytes, x * p->columns < W / 2 ? p->left : p->right,
-                                       p->bytes);
+                                memcpy(data + y * stride + x * p->bytes,
+                                       x * p->columns < W / 2 ? p->left : p->right, p->bytes);
                 ret->planes[i] = (ImagePlane){ data, size, (uint32_t)stride };
         }
 }
@@ -181,7 +187,8 @@ static unsigned sample(const Planar *p, size_t plane, uint32_t x, uint32_t y) {
 
 static void check_planar(const FormatSpec *f, const Planar *p) {
         int tolerance = f->planes[0].bytes > 2 && f->chroma == CHROMA_444 ? 2 : f->n_planes == 1 ? 2 : 0;
-        uint32_t cw = planar_chroma_width(p->chroma, p->width), ch = planar_chroma_height(p->chroma, p->height);
+        uint32_t cw = planar_chroma_width(p->chroma, p->width),
+                 ch = planar_chroma_height(p->chroma, p->height);
 
         CHECK_INT(name_of(f->fourcc), p->chroma, f->chroma);
         CHECK_INT(name_of(f->fourcc), p->depth, f->depth);
@@ -193,7 +200,8 @@ static void check_planar(const FormatSpec *f, const Planar *p) {
         CHECK_INT(name_of(f->fourcc), p->size,
                   (p->width * p->height + 2 * cw * ch) * (p->depth > 8 ? 2 : 1));
         CHECK_AT(name_of(f->fourcc), is_near((int)sample(p, 0, 0, 0), red[0], tolerance));
-        CHECK_AT(name_of(f->fourcc), is_near((int)sample(p, 0, p->width - 1, p->height - 1), blue[0], tolerance));
+        CHECK_AT(name_of(f->fourcc),
+                 is_near((int)sample(p, 0, p->width - 1, p->height - 1), blue[0], tolerance));
         for (size_t i = 1; i < 3; i++) {
                 CHECK_AT(name_of(f->fourcc), is_near((int)sample(p, i, 0, 0), red[i], tolerance));
                 CHECK_AT(name_of(f->fourcc), is_near((int)sample(p, i, cw - 1, ch - 1), blue[i], tolerance));
@@ -339,7 +347,8 @@ static void test_y4m(void) {
 
                 CHECK(memcmp(frame, "FRAME\n", 6) == 0);
                 CHECK(memcmp(frame + 6, "\x51\x51\x51\x51\x29\x29\x29\x29", 8) == 0);
-                CHECK(memcmp(frame + 6 + 32, "\x5a\x5a\xf0\xf0\x5a\x5a\xf0\xf0\xf0\xf0\x6e\x6e\xf0\xf0\x6e\x6e", 16) == 0);
+                CHECK(memcmp(frame + 6 + 32,
+                             "\x5a\x5a\xf0\xf0\x5a\x5a\xf0\xf0\xf0\xf0\x6e\x6e\xf0\xf0\x6e\x6e", 16) == 0);
         }
 }
 
