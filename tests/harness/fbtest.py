@@ -107,6 +107,10 @@ def build_path(relative):
     return path
 
 
+# Capture programs of the build, not installed ones.
+os.environ.setdefault('FRAMEBUS_LIBEXECDIR', str(build_path('sources')))
+
+
 def limit(seconds):
     """A time limit, made longer where everything is slow (valgrind, an emulated machine)."""
     return seconds * float(os.environ.get('FB_TIMEOUT_SCALE', '1'))
@@ -352,8 +356,8 @@ class Process:
             with contextlib.suppress(BrokenPipeError):
                 self.popen.stdin.close()
         if self.returncode is None:
+            self.popen.send_signal(signal.SIGCONT)  # before: afterwards it undoes LeakSanitizer's SIGSTOP
             self.popen.send_signal(sig)
-            self.popen.send_signal(signal.SIGCONT)
             try:
                 wait_until(lambda: self.returncode is not None, timeout)
             except AssertionError:
