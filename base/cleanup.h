@@ -8,10 +8,10 @@
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
 /* Defines func##p() for _cleanup_(). func takes NULL. */
-#define FB_DEFINE_CLEANUP(type, func)                                                                             \
-        static inline void func##p(type *p) {                                                                     \
-                if (*p)                                                                                           \
-                        func(*p);                                                                                 \
+#define FB_DEFINE_CLEANUP(type, func)                                                                        \
+        static inline void func##p(type *p) {                                                                \
+                if (*p)                                                                                      \
+                        func(*p);                                                                            \
         }
 
 static inline void fb_freep(void *p) {
@@ -32,20 +32,20 @@ static inline void fb_closep(int *fd) {
 #define _cleanup_close_ _cleanup_(fb_closep)
 
 /* Gives the value away and leaves nothing behind. */
-#define take_ptr(p)                                                                                               \
-        ({                                                                                                        \
-                __typeof__(p) *_pp = &(p);                                                                        \
-                __typeof__(p) _v = *_pp;                                                                          \
-                *_pp = NULL;                                                                                      \
-                _v;                                                                                               \
+#define take_ptr(p)                                                                                          \
+        ({                                                                                                   \
+                __typeof__(p) *_pp = &(p);                                                                   \
+                __typeof__(p) _v = *_pp;                                                                     \
+                *_pp = NULL;                                                                                 \
+                _v;                                                                                          \
         })
 
-#define take_fd(fd)                                                                                               \
-        ({                                                                                                        \
-                int *_fdp = &(fd);                                                                                \
-                int _fd = *_fdp;                                                                                  \
-                *_fdp = -1;                                                                                       \
-                _fd;                                                                                              \
+#define take_fd(fd)                                                                                          \
+        ({                                                                                                   \
+                int *_fdp = &(fd);                                                                           \
+                int _fd = *_fdp;                                                                             \
+                *_fdp = -1;                                                                                  \
+                _fd;                                                                                         \
         })
 
 #define FB_ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Time is CLOCK_MONOTONIC in nanoseconds everywhere. Modules that decide by time take `now_ns` as an argument. */
+/* Time is CLOCK_MONOTONIC in nanoseconds everywhere. Modules that decide by time take `now_ns` as an
+ * argument. */
 #pragma once
 
 #include <stdint.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Two classes of errors. Negative errno values are fatal to what the caller is doing and are forwarded. Positive FB_E_*
- * values are outcomes that the caller must handle: mostly somebody else's mistake, which ends that somebody alone.
+ * Two classes of errors. Negative errno values are fatal to what the caller is doing and are forwarded.
+ * Positive FB_E_* values are outcomes that the caller must handle: mostly somebody else's mistake, which ends
+ * that somebody alone.
  */
 #pragma once
 
@@ -31,9 +32,9 @@ enum {
 };
 
 /* A positive result is forwarded as the caller's own, a negative one as well; 0 goes on. */
-#define fb_try(expression)                                                                                        \
-        do {                                                                                                      \
-                int _fb_r = (expression);                                                                         \
-                if (_fb_r != 0)                                                                                   \
-                        return _fb_r;                                                                             \
+#define fb_try(expression)                                                                                   \
+        do {                                                                                                 \
+                int _fb_r = (expression);                                                                    \
+                if (_fb_r != 0)                                                                              \
+                        return _fb_r;                                                                        \
         } while (0)

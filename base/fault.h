@@ -2,8 +2,8 @@
 /*
  * Named fault points for tests, compiled out unless the build has -Dfault-points=true.
  *
- * FRAMEBUS_FAULT="name[=value][,name…]" arms them. fault_point("name") is the value (1 if none was given) when armed,
- * else 0.
+ * FRAMEBUS_FAULT="name[=value][,name…]" arms them. fault_point("name") is the value (1 if none was given)
+ * when armed, else 0.
  */
 #pragma once
 

@@ -9,14 +9,16 @@
 /* A close-on-exec duplicate of @fd_borrow, at 3 or above; negative errno. */
 int fd_dup_cloexec(int fd_borrow);
 
-/* Makes @fd_borrow non-blocking. The flag belongs to the open file description: whoever holds it can take it off. */
+/* Makes @fd_borrow non-blocking. The flag belongs to the open file description: whoever holds it can take it
+ * off. */
 int fd_set_nonblocking(int fd_borrow);
 
-/* A connected pair of AF_UNIX streams, close-on-exec. The first is non-blocking, the second, for somebody else, is not. */
+/* A connected pair of AF_UNIX streams, close-on-exec. The first is non-blocking, the second, for somebody
+ * else, is not. */
 int fd_socketpair(int *ret_ours, int *ret_theirs);
 
-/* Judges a socket that a client of @uid passed in: FB_E_INVALID_SOCKET unless it is a connected AF_UNIX stream whose
- * SO_PEERCRED uid is @uid. */
+/* Judges a socket that a client of @uid passed in: FB_E_INVALID_SOCKET unless it is a connected AF_UNIX
+ * stream whose SO_PEERCRED uid is @uid. */
 int fd_judge_client_socket(int fd_borrow, uid_t uid, const char **ret_why);
 
 /* Bytes of send buffer occupied by messages that the peer has not read, 0 when it has read everything. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A circular list with its links inside the elements. A head is initialised by list_init(); an element need not be. */
+/* A circular list with its links inside the elements. A head is initialised by list_init(); an element need
+ * not be. */
 #pragma once
 
 #include <stdbool.h>
@@ -38,14 +39,14 @@ static inline void list_remove(List *e) {
 
 #define list_entry(l, type, member) ((type *)((char *)(l)-offsetof(type, member)))
 
-#define list_for_each(pos, head, member)                                                                          \
-        for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head);                    \
+#define list_for_each(pos, head, member)                                                                     \
+        for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head);               \
              pos = list_entry(pos->member.next, __typeof__(*pos), member))
 
 /* @pos itself may be removed in the body; no other element may. */
-#define list_for_each_safe(pos, tmp, head, member)                                                                \
-        for (pos = list_entry((head)->next, __typeof__(*pos), member),                                            \
-            tmp = list_entry(pos->member.next, __typeof__(*pos), member);                                         \
+#define list_for_each_safe(pos, tmp, head, member)                                                           \
+        for (pos = list_entry((head)->next, __typeof__(*pos), member),                                       \
+            tmp = list_entry(pos->member.next, __typeof__(*pos), member);                                    \
              &pos->member != (head); pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*tmp), member))
 
 #define list_first(head, type, member) (list_is_empty(head) ? NULL : list_entry((head)->next, type, member))

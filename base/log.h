@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One line a message, to stderr; with the "<N>" priority prefix of sd-daemon(3) when stderr is the journal's, so that
- * levels survive. The library and the layers below the broker's API never log above debug.
+ * One line a message, to stderr; with the "<N>" priority prefix of sd-daemon(3) when stderr is the journal's,
+ * so that levels survive. The library and the layers below the broker's API never log above debug.
  */
 #pragma once
 
@@ -15,8 +15,8 @@ enum {
         LOG_LEVEL_DEBUG = 7,
 };
 
-/* Sets the highest level that is printed (default LOG_LEVEL_INFO) and a name put in front of every line (not copied;
- * NULL: none). */
+/* Sets the highest level that is printed (default LOG_LEVEL_INFO) and a name put in front of every line (not
+ * copied; NULL: none). */
 void log_init(const char *name, int level);
 
 /* "error" … "debug" or "3" … "7"; negative: neither. */

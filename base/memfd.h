@@ -2,8 +2,9 @@
 /*
  * Memory that travels. The only file that says F_SEAL_*.
  *
- * A sealed memfd has SHRINK, GROW, WRITE and SEAL: the kernel keeps everybody from changing it, for ever. Seals are
- * checked by mask, since others may be there too (MFD_NOEXEC_SEAL adds F_SEAL_EXEC on Linux 6.3 and later).
+ * A sealed memfd has SHRINK, GROW, WRITE and SEAL: the kernel keeps everybody from changing it, for ever.
+ * Seals are checked by mask, since others may be there too (MFD_NOEXEC_SEAL adds F_SEAL_EXEC on Linux 6.3 and
+ * later).
  */
 #pragma once
 
@@ -13,8 +14,8 @@
 /* An empty memfd that can be sealed, close-on-exec, not executable where the kernel knows how. */
 int memfd_new(const char *name);
 
-/* A sealed memfd with a copy of @size bytes at @data. write(2) is cheaper than mapping and faulting in fresh pages.
- * Errors: negative errno (-EMSGSIZE: larger than a file can be; -ENOSPC, -ENOMEM, -EMFILE, …). */
+/* A sealed memfd with a copy of @size bytes at @data. write(2) is cheaper than mapping and faulting in fresh
+ * pages. Errors: negative errno (-EMSGSIZE: larger than a file can be; -ENOSPC, -ENOMEM, -EMFILE, …). */
 int memfd_new_sealed(const char *name, const void *data, size_t size);
 
 /* Gives @fd its final seals. No writable mapping of it may exist: -EBUSY. */
@@ -22,7 +23,7 @@ int memfd_seal(int fd);
 
 /*
  * Judges a file descriptor that somebody else passed as sealed memory.
- * Returns 0 and the file's size; FB_E_INVALID_MEMORY if it is no memfd on tmpfs (a pipe, an O_PATH descriptor, a
- * hugetlbfs file, …); FB_E_NOT_SEALED if a seal is missing. @ret_why says which, for people.
+ * Returns 0 and the file's size; FB_E_INVALID_MEMORY if it is no memfd on tmpfs (a pipe, an O_PATH
+ * descriptor, a hugetlbfs file, …); FB_E_NOT_SEALED if a seal is missing. @ret_why says which, for people.
  */
 int memfd_judge_sealed(int fd_borrow, uint64_t *ret_size, const char **ret_why);

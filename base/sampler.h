@@ -15,5 +15,6 @@ typedef struct Sampler {
 /* Adds @value_ns nanoseconds; the oldest value of a full ring is forgotten. No allocation, no syscall. */
 void sampler_add(Sampler *s, uint64_t value_ns);
 
-/* The nearest-rank percentiles @percent (0 to 100, n of them) in nanoseconds, to 1 µs; all 0 if there is no value. */
+/* The nearest-rank percentiles @percent (0 to 100, n of them) in nanoseconds, to 1 µs; all 0 if there is no
+ * value. */
 void sampler_percentiles(const Sampler *s, const double *percent, size_t n, uint64_t *ret_values_ns);

@@ -6,7 +6,7 @@
 
 #define FB_PATH_MANAGER       "/org/framebus"
 #define FB_PATH_SOURCE_PREFIX "/org/framebus/source"
-#define FB_PATH_SUBSCRIPTION  "/org/framebus/subscription" /* prefix on the bus, the object itself on a channel */
+#define FB_PATH_SUBSCRIPTION  "/org/framebus/subscription" /* a prefix on the bus, the object on a channel */
 #define FB_PATH_PUBLICATION   "/org/framebus/publication"
 
 #define FB_IFACE_MANAGER      "org.framebus.Manager1"

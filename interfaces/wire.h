@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Numbers and words that all ends agree on: limits, flags, vardict keys. Documented for people in the XML files. */
+/* Numbers and words that all ends agree on: limits, flags, vardict keys. Documented for people in the XML
+ * files. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,8 +10,8 @@
 #define FB_WINDOW_MIN              1u
 #define FB_WINDOW_MAX              16u
 #define FB_WINDOW_DEFAULT          4u
-#define FB_BUS_FDS_MAX             48u  /* unreleased fds on the broker's bus connection: stock daemons stop reading at 64 */
-#define FB_PEER_FDS_MAX            256u /* unread fds on all channels: far below the default soft RLIMIT_NOFILE of 1024 */
+#define FB_BUS_FDS_MAX             48u  /* unreleased, on the bus: stock daemons stop reading us at 64 */
+#define FB_PEER_FDS_MAX            256u /* unread, on all channels: far below RLIMIT_NOFILE (soft: 1024) */
 #define FB_CHANNELS_PER_CONNECTION 16u
 #define FB_SUBSCRIPTIONS_PER_UID   128u
 #define FB_MEMORIES_MAX            4u

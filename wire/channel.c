@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * See channel.h for the three traps that this file exists for. Nothing here blocks, and a handler may free the channel:
- * after calling one, the channel is not touched any more.
+ * See channel.h for the three traps that this file exists for. Nothing here blocks, and a handler may free
+ * the channel: after calling one, the channel is not touched any more.
  */
 #include "wire/channel.h"
 
@@ -16,7 +16,8 @@
 #include "base/fd.h"
 #include "interfaces/wire.h"
 
-/* Room for a full window of frames (768 bytes each in the kernel's books) several times over, and for replies. */
+/* Room for a full window of frames (768 bytes each in the kernel's books) several times over, and for
+ * replies. */
 #define CHANNEL_SEND_BUFFER (32 * 1024)
 
 /* How long the other end has for reading the last messages. */
@@ -194,7 +195,8 @@ int channel_new_client(sd_event *event, int fd_consume, int64_t priority, const 
 
 /*
  * What was sent last (Lost, Ended) must reach a client that is just sending something: its write to a closed
- * socket fails, and sd-bus then drops what it has not read. So our end stays, half closed, until the other hangs up.
+ * socket fails, and sd-bus then drops what it has not read. So our end stays, half closed, until the other
+ * hangs up.
  */
 typedef struct Linger {
         sd_event_source *io, *timeout; /* the event loop's; @io owns the socket and this struct */
@@ -210,7 +212,8 @@ static int on_linger_input(sd_event_source *s, int fd, uint32_t revents, void *u
         char discarded[4096];
         ssize_t n;
 
-        n = recv(fd, discarded, sizeof discarded, MSG_DONTWAIT); /* the kernel closes what descriptors there are */
+        /* the kernel closes what descriptors there are */
+        n = recv(fd, discarded, sizeof discarded, MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
                 linger_end(userdata);
         return 0;
@@ -282,7 +285,8 @@ uint64_t channel_get_n_unsent(Channel *c) {
 bool channel_is_drained(Channel *c) {
         int unread = 0;
 
-        return channel_get_n_unsent(c) == 0 && fd_get_unread(sd_bus_get_fd(c->bus), &unread) >= 0 && unread == 0;
+        return channel_get_n_unsent(c) == 0 && fd_get_unread(sd_bus_get_fd(c->bus), &unread) >= 0 &&
+               unread == 0;
 }
 
 int channel_send(Channel *c, sd_bus_message *m) {

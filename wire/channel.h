@@ -2,11 +2,11 @@
 /*
  * One end of a private D-Bus connection over a socket, without a bus in between.
  *
- * Server end: sd-bus drops a peer that has not authenticated 90 s after the server end started, so it is started at
- * the first byte that arrives. Anonymous: on a socket pair that we made, SO_PEERCRED names ourselves at both ends, so it
- * can prove nothing; rights are bound to the channel instead, and every vtable on it is SD_BUS_VTABLE_UNPRIVILEGED.
- * sd-bus leaves a message that came together with BEGIN in its buffer until more bytes arrive; the channel processes
- * once more after it connected (verified on libsystemd 252).
+ * Server end: sd-bus drops a peer that has not authenticated 90 s after the server end started, so it is
+ * started at the first byte that arrives. Anonymous: on a socket pair that we made, SO_PEERCRED names
+ * ourselves at both ends, so it can prove nothing; rights are bound to the channel instead, and every vtable
+ * on it is SD_BUS_VTABLE_UNPRIVILEGED. sd-bus leaves a message that came together with BEGIN in its buffer
+ * until more bytes arrive; the channel processes once more after it connected (verified on libsystemd 252).
  *
  * Lifetime: the owner frees it with channel_free(), also inside a handler.
  */
@@ -20,7 +20,8 @@
 typedef struct Channel Channel;
 
 typedef struct ChannelHandler {
-        /* The bus object exists and is not started yet: add vtables and matches. Negative: give the channel up. */
+        /* The bus object exists and is not started yet: add vtables and matches. Negative: give the channel
+         * up. */
         int (*setup)(Channel *c, sd_bus *bus, void *userdata);
         /* Authenticated: messages can be sent without blocking from here on. May free the channel. */
         void (*opened)(Channel *c, void *userdata);
@@ -28,7 +29,8 @@ typedef struct ChannelHandler {
         void (*closed)(Channel *c, void *userdata);
 } ChannelHandler;
 
-/* A server end on @fd_consume (a connected AF_UNIX stream; made non-blocking), owned from now on, also on failure. */
+/* A server end on @fd_consume (a connected AF_UNIX stream; made non-blocking), owned from now on, also on
+ * failure. */
 int channel_new_server(sd_event *event, int fd_consume, int64_t priority, const ChannelHandler *handler,
                        void *userdata, Channel **ret_channel);
 
@@ -37,9 +39,9 @@ int channel_new_client(sd_event *event, int fd_consume, int64_t priority, const 
                        void *userdata, Channel **ret_channel);
 
 /*
- * Closes and frees; no handler runs any more. What is not sent yet is lost. What was sent by an open server end can be
- * read to its end, also by a peer that is sending meanwhile: the socket is closed when the peer hangs up, after 5 s at
- * the latest, from the event loop. Takes NULL, returns NULL.
+ * Closes and frees; no handler runs any more. What is not sent yet is lost. What was sent by an open server
+ * end can be read to its end, also by a peer that is sending meanwhile: the socket is closed when the peer
+ * hangs up, after 5 s at the latest, from the event loop. Takes NULL, returns NULL.
  */
 Channel *channel_free(Channel *c);
 static inline void channel_freep(Channel **c) {
@@ -59,6 +61,6 @@ uint64_t channel_get_n_unsent(Channel *c);
 /* Whether the other end has read all that was sent. One ioctl. */
 bool channel_is_drained(Channel *c);
 
-/* Sends without blocking. Ownership of @m stays with the caller. -ENOTCONN before it is open; -EXFULL: more than
- * FB_CONTROL_QUEUE_MAX messages wait already. */
+/* Sends without blocking. Ownership of @m stays with the caller. -ENOTCONN before it is open; -EXFULL: more
+ * than FB_CONTROL_QUEUE_MAX messages wait already. */
 int channel_send(Channel *c, sd_bus_message *m);

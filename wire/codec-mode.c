@@ -91,8 +91,8 @@ static int read_rate(sd_bus_message *m, void *userdata) {
 
 static int read_rate_range(sd_bus_message *m, void *userdata) {
         Mode *mode = userdata;
-        int r = sd_bus_message_read(m, "(uuuu)", &mode->rate_min.num, &mode->rate_min.den, &mode->rate_max.num,
-                                    &mode->rate_max.den);
+        int r = sd_bus_message_read(m, "(uuuu)", &mode->rate_min.num, &mode->rate_min.den,
+                                    &mode->rate_max.num, &mode->rate_max.den);
 
         if (r < 0)
                 return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The Frame message, both ways. One encoding serves all receivers on channels: nothing in it differs between them.
- * Decoding copies numbers and borrows descriptors: no dup, no mmap, one allocation.
+ * The Frame message, both ways. One encoding serves all receivers on channels: nothing in it differs between
+ * them. Decoding copies numbers and borrows descriptors: no dup, no mmap, one allocation.
  */
 #include "wire/codec.h"
 
@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-#define FRAME_FLAGS                                                                                            \
+#define FRAME_FLAGS                                                                                          \
         (FB_FRAME_REPLAYED | FB_FRAME_KEYFRAME | FB_FRAME_DISCONTINUITY | FB_FRAME_MEMORY_MASK)
 
 static int append_meta(sd_bus_message *m, const FrameMeta *meta) {
@@ -183,8 +183,8 @@ int codec_read_frame(sd_bus_message *m, Frame **ret_frame, const char **ret_why)
         fb_try(read_planes(m, f, ret_why));
         r = vardict_read_bounded(m, meta_keys, FB_ELEMENTSOF(meta_keys), FB_META_BYTES_MAX, &f->meta, &error);
         if (r > 0)
-                return *ret_why = "meta: a key of the wrong type, out of range, given twice or with a descriptor,"
-                                  " or more than 1024 bytes",
+                return *ret_why = "meta: a key of the wrong type, out of range, given twice or with a "
+                                  "descriptor, or more than 1024 bytes",
                        FB_E_INVALID_FRAME;
         if (r < 0)
                 return r;

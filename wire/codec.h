@@ -12,19 +12,20 @@
 #include "wire/mode.h"
 #include "wire/vardict.h"
 
-/* Appends the eight arguments of Frame. sd-bus duplicates the descriptors. @extra_flags are or-ed in, @seq overrides. */
+/* Appends the eight arguments of Frame. sd-bus duplicates the descriptors. @extra_flags are or-ed in, @seq
+ * overrides. */
 int codec_append_frame(sd_bus_message *m, const Frame *f, uint32_t extra_flags);
 
 /*
  * Reads the eight arguments of Frame. The new frame keeps a reference on @m, whose descriptors it borrows.
- * FB_E_INVALID_FRAME: more memories or planes than allowed, a plane that names no memory, unknown flags, a meta key
- * of the wrong type or too much of it; @ret_why says which. The memories are not judged: see import.h.
- * Unknown meta keys are skipped; none may contain a descriptor.
+ * FB_E_INVALID_FRAME: more memories or planes than allowed, a plane that names no memory, unknown flags, a
+ * meta key of the wrong type or too much of it; @ret_why says which. The memories are not judged: see
+ * import.h. Unknown meta keys are skipped; none may contain a descriptor.
  */
 int codec_read_frame(sd_bus_message *m, Frame **ret_frame, const char **ret_why);
 
-/* Appends and reads a mode as a{sv}. Reading: ranges allowed if @allow_ranges; @wish: missing keys mean any, and unknown
- * keys are refused; else unknown keys are ignored. */
+/* Appends and reads a mode as a{sv}. Reading: ranges allowed if @allow_ranges; @wish: missing keys mean any,
+ * and unknown keys are refused; else unknown keys are ignored. */
 int codec_append_mode(sd_bus_message *m, const Mode *mode);
 int codec_read_mode(sd_bus_message *m, bool wish, Mode *ret_mode, VardictError *ret_error);
 

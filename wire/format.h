@@ -32,13 +32,14 @@ bool format_plane_min(const FormatInfo *info, size_t i, uint32_t width, uint32_t
                       uint64_t *ret_lines);
 
 /* Tightly packed planes, one after the other in memory 0. False: overflow or size 0. */
-bool format_layout(const FormatInfo *info, uint32_t width, uint32_t height, Plane ret_planes[static FB_PLANES_MAX],
-                   uint64_t *ret_size);
+bool format_layout(const FormatInfo *info, uint32_t width, uint32_t height,
+                   Plane ret_planes[static FB_PLANES_MAX], uint64_t *ret_size);
 
 /*
- * Judges planes against a format and the sizes of the memories: each index exists, offset + size lies inside without
- * overflow, and a plane of a known format is large enough for its lines. FB_E_INVALID_FRAME (contradicts the format) or
- * FB_E_INVALID_MEMORY (outside of the file), with @ret_why.
+ * Judges planes against a format and the sizes of the memories: each index exists, offset + size lies inside
+ * without overflow, and a plane of a known format is large enough for its lines. FB_E_INVALID_FRAME
+ * (contradicts the format) or FB_E_INVALID_MEMORY (outside of the file), with @ret_why.
  */
-int format_judge_planes(uint32_t fourcc, uint64_t modifier, uint32_t width, uint32_t height, const Plane *planes,
-                        size_t n_planes, const uint64_t *memory_sizes, size_t n_memories, const char **ret_why);
+int format_judge_planes(uint32_t fourcc, uint64_t modifier, uint32_t width, uint32_t height,
+                        const Plane *planes, size_t n_planes, const uint64_t *memory_sizes, size_t n_memories,
+                        const char **ret_why);

@@ -2,8 +2,8 @@
 /*
  * One video frame: numbers, planes and borrowed file descriptors.
  *
- * Reference-counted. The descriptors belong to the frame's home (mostly the message that they came in); the last unref
- * calls the home's give_back, which frees the memory or tells the publisher. Not thread-safe.
+ * Reference-counted. The descriptors belong to the frame's home (mostly the message that they came in); the
+ * last unref calls the home's give_back, which frees the memory or tells the publisher. Not thread-safe.
  */
 #pragma once
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Modes: how frames look, and what a source can do and a subscriber accepts. Pure; see org.framebus.Source1 for the rules.
+ * Modes: how frames look, and what a source can do and a subscriber accepts. Pure; see org.framebus.Source1
+ * for the rules.
  *
- * A Mode with ranges says what is possible; its plain fields then say what is preferred (0: no preference). In a wish,
- * a field that is 0 means any. A fixed mode has fourcc, width, height and rate, and no range.
+ * A Mode with ranges says what is possible; its plain fields then say what is preferred (0: no preference).
+ * In a wish, a field that is 0 means any. A fixed mode has fourcc, width, height and rate, and no range.
  */
 #pragma once
 
@@ -55,7 +56,8 @@ bool mode_intersect(const Mode *offer, const Mode *wish, Mode *ret);
 bool mode_fixate(const Mode *m, Mode *ret);
 
 /*
- * Chooses the mode that suits all: the first of @wishes[0] (then of @offers) that every other list of wishes accepts too.
+ * Chooses the mode that suits all: the first of @wishes[0] (then of @offers) that every other list of wishes
+ * accepts too.
  * @offers   what the source can do, the best first
  * @wishes   one list a subscriber; an empty list accepts all
  * @current  kept if it suits all; may be NULL

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Credit of one subscription: which frames are in flight, and whether the next one may leave. Pure arithmetic; time is an
- * argument.
+ * Credit of one subscription: which frames are in flight, and whether the next one may leave. Pure
+ * arithmetic; time is an argument.
  *
  * Invariants: n <= FB_WINDOW_MAX; seqs in flight are strictly growing from head; a seq is given back once.
  */
@@ -17,7 +17,8 @@ typedef enum WindowVerdict {
         WINDOW_HOLD,      /* drop=latest without credit: keep this one instead of the one held before */
         WINDOW_DROP,      /* drop=newest without credit */
         WINDOW_DROP_RATE, /* sooner than max-rate allows */
-        WINDOW_SUSPEND,   /* without credit, and nothing was returned for FB_SUSPEND_AFTER_NS: suspend, and drop it */
+        /* without credit, and nothing was returned for FB_SUSPEND_AFTER_NS: suspend, and drop it */
+        WINDOW_SUSPEND,
 } WindowVerdict;
 
 typedef struct WindowEntry {
@@ -41,7 +42,8 @@ typedef struct Window {
 
 void window_init(Window *w, uint32_t size, bool latest, uint64_t min_interval_ns);
 
-/* What to do with a frame captured at @pts_ns and offered at @now_ns. Changes nothing but the rate's clock on SEND/HOLD. */
+/* What to do with a frame captured at @pts_ns and offered at @now_ns. Changes nothing but the rate's clock on
+ * SEND/HOLD. */
 WindowVerdict window_offer(Window *w, uint64_t pts_ns, uint64_t now_ns);
 
 /* Records a frame as in flight; only after WINDOW_SEND, or with window_has_credit(). @e is copied. */
@@ -50,7 +52,8 @@ void window_sent(Window *w, const WindowEntry *e, uint64_t now_ns);
 /* Takes one frame out of flight. False: unknown, late or given back before: harmless, nothing changes. */
 bool window_returned(Window *w, uint64_t seq, uint64_t now_ns, WindowEntry *ret_entry);
 
-/* Takes out the oldest frame in flight whose seq is at most @seq; false: there is none. Call it until it is. */
+/* Takes out the oldest frame in flight whose seq is at most @seq; false: there is none. Call it until it
+ * is. */
 bool window_returned_up_to(Window *w, uint64_t seq, uint64_t now_ns, WindowEntry *ret_entry);
 
 /* Finds the frame whose message had @cookie. */
@@ -60,7 +63,8 @@ static inline bool window_has_credit(const Window *w) {
         return w->n < w->size;
 }
 
-/* The number of frames in flight may be above a window that was made smaller; credit comes back when it is below. */
+/* The number of frames in flight may be above a window that was made smaller; credit comes back when it is
+ * below. */
 static inline uint32_t window_in_flight(const Window *w) {
         return w->n;
 }

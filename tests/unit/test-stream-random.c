@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Whatever subscribers, the source and the clock do, in any order: the sinks' own checks hold (exact gaps
- * above all), every frame is delivered, lost or held, credit is never exceeded, and no reference is left. Runs are
- * numbered; a number that fails can be given as the argument.
+ * above all), every frame is delivered, lost or held, credit is never exceeded, and no reference is left.
+ * Runs are numbered; a number that fails can be given as the argument.
  */
 #include "tests/unit/stream-fixture.h"
 
