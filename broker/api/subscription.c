@@ -107,6 +107,14 @@ static int on_setup(Channel *c, sd_bus *bus, void *userdata) {
         return subscription_add_vtable(userdata, bus);
 }
 
+/* It ended before there was anybody to tell. */
+static void tell_end(Subscription *s) {
+        for (LossReason i = 0; i < _LOSS_MAX; i++)
+                if (s->subscriber.untold[i] > 0)
+                        (void)conduit_send_lost(&s->conduit, s->subscriber.untold[i], loss_reason_to_string(i));
+        (void)conduit_send_ended(&s->conduit, s->ended_order, s->ended_reason);
+}
+
 static void on_opened(Channel *c, void *userdata) {
         Subscription *s = userdata;
 
@@ -115,7 +123,7 @@ static void on_opened(Channel *c, void *userdata) {
         else if (s->source)
                 subscription_activate(s);
         else {
-                (void)conduit_send_ended(&s->conduit, s->ended_order, s->ended_reason);
+                tell_end(s);
                 subscription_free(s);
         }
 }

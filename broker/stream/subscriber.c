@@ -252,7 +252,8 @@ void subscriber_end(Subscriber *s, uint64_t order, const char *reason) {
         if (s->over)
                 return;
         subscriber_drop_held(s, LOSS_NO_CREDIT);
-        if (s->active && tell_losses(s) >= 0)
+        /* a conduit that is not open yet refuses; both are told when it is */
+        if (tell_losses(s) >= 0 || !s->active)
                 s->ops->send_ended(s, order, reason);
         s->over = true;
 }
