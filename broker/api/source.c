@@ -397,10 +397,12 @@ int source_new_published(Api *api, const SourcePublishOptions *options, Source *
         return 0;
 }
 
-/* The longest in line for @name gets it. */
+/* The longest in line for @name gets it, unless it was one in line that left. */
 static void promote_waiting(Api *api, const char *name) {
         Source *s;
 
+        if (registry_find(&api->sources, name))
+                return;
         list_for_each(s, &api->waiting, waiting_link)
                 if (strcmp(s->name, name) == 0) {
                         list_remove(&s->waiting_link);
