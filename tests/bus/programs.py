@@ -223,32 +223,91 @@ def variants(options):
     return {k: v if isinstance(v, GLib.Variant) else GLib.Variant(types[k], v) for k, v in options.items()}
 
 
-class RawChannel:
-    """A channel byte by byte, for what no library does."""
+class Raw:
+    """A D-Bus connection byte by byte, for what no library does. To a channel, or, after hello(), to the bus."""
 
-    def __init__(self, fd):
-        self.socket = socket.socket(fileno=fd)
-        self.socket.settimeout(fbtest.limit(5))
+    def __init__(self, endpoint):
+        """endpoint: a descriptor, which it takes, or the path of a bus's socket."""
+        if isinstance(endpoint, int):
+            self.socket = socket.socket(fileno=endpoint)
+        else:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.connect(endpoint)
+        self.socket.settimeout(fbtest.limit(10))
+        self.buffer, self.serial, self.messages = b'', 0, []
 
     def send(self, data):
         self.socket.sendall(data)
 
-    def receive(self, n=65536):
-        return self.socket.recv(n)
+    def _more(self):
+        data = self.socket.recv(65536)
+        if not data:
+            raise AssertionError(f'hung up after {self.buffer!r}')
+        self.buffer += data
 
-    def receive_until(self, predicate):
-        data = b''
-        while not predicate(data):
-            more = self.receive()
-            if not more:
-                raise AssertionError(f'hung up after {data!r}')
-            data += more
-        return data
+    def line(self):
+        while b'\r\n' not in self.buffer:
+            self._more()
+        line, self.buffer = self.buffer.split(b'\r\n', 1)
+        return line
+
+    def auth(self, fds=True, begin=True):
+        """The handshake, with or without fd passing, step by step."""
+        self.send(b'\0AUTH EXTERNAL ' + str(os.getuid()).encode().hex().encode() + b'\r\n')
+        answer = self.line()
+        if answer.startswith(b'REJECTED'):
+            self.send(b'AUTH ANONYMOUS\r\n')
+            answer = self.line()
+        if not answer.startswith(b'OK '):
+            raise AssertionError(answer)
+        if fds:
+            self.send(b'NEGOTIATE_UNIX_FD\r\n')
+            if self.line() != b'AGREE_UNIX_FD':
+                raise AssertionError('no fd passing')
+        if begin:
+            self.send(b'BEGIN\r\n')
+        return self
+
+    def message(self, path, interface, member, parameters=None, destination=None):
+        """A method call as bytes, and its serial number."""
+        message = Gio.DBusMessage.new_method_call(destination, path, interface, member)
+        if parameters is not None:
+            message.set_body(parameters)
+        self.serial += 1
+        message.set_serial(self.serial)
+        return bytes(message.to_blob(Gio.DBusCapabilityFlags.NONE)), self.serial
+
+    def hello(self):
+        self.call('/org/freedesktop/DBus', 'org.freedesktop.DBus', 'Hello', destination='org.freedesktop.DBus')
+        return self
+
+    def read_message(self):
+        while len(self.buffer) < 16 or len(self.buffer) < Gio.DBusMessage.bytes_needed(self.buffer[:16]):
+            self._more()
+        n = Gio.DBusMessage.bytes_needed(self.buffer[:16])
+        message = Gio.DBusMessage.new_from_blob(self.buffer[:n], Gio.DBusCapabilityFlags.NONE)
+        self.buffer = self.buffer[n:]
+        return message
+
+    def reply(self, serial):
+        """The body of an answer, or GLib.Error. What comes before it is put into messages."""
+        while True:
+            message = self.read_message()
+            if message.get_reply_serial() != serial:
+                self.messages.append(message)
+                continue
+            message.to_gerror()
+            return message.get_body() and message.get_body().unpack()
+
+    def call(self, *args, **options):
+        data, serial = self.message(*args, **options)
+        self.send(data)
+        return self.reply(serial)
 
     def hung_up(self):
         """Reads on to the end of file, which has to come."""
         try:
-            while self.receive():
+            while self.socket.recv(65536):
                 pass
         except ConnectionResetError:
             pass
@@ -364,6 +423,7 @@ class TestCase(fbtest.TestCase):
         (conn or self.conn).signal_subscribe(
             'org.framebus', interface, member, path, None, Gio.DBusSignalFlags.NONE,
             lambda _c, _s, p, _i, m, values: found.append((p, m, values.unpack())))
+        self.ping()             # the bus has the match by now
         return found
 
     def record_properties(self, name):
@@ -376,6 +436,7 @@ class TestCase(fbtest.TestCase):
                 found.extend(values.items())
         self.conn.signal_subscribe('org.framebus', PROPERTIES, 'PropertiesChanged', self.resolve(name), None,
                                    Gio.DBusSignalFlags.NONE, changed)
+        self.ping()
         return found
 
     def workers(self):
