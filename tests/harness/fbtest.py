@@ -743,7 +743,7 @@ class _Result(unittest.TestResult):
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
         if err is not None:
-            self._line('FAIL', subtest, '\n' + (self.failures + self.errors)[-1][1])
+            self._line('FAIL', subtest, '\n' + self._exc_info_to_string(err, test))
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
