@@ -21,25 +21,26 @@
 #include "base/clock.h"
 #include "examples/crc32.h"
 
-#define SEALS      (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
-#define FOURCC(s)  ((uint32_t)(s)[0] | (uint32_t)(s)[1] << 8 | (uint32_t)(s)[2] << 16 | (uint32_t)(s)[3] << 24)
-#define MANY       10000
+#define SEALS     (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+#define FOURCC(s) ((uint32_t)(s)[0] | (uint32_t)(s)[1] << 8 | (uint32_t)(s)[2] << 16 | (uint32_t)(s)[3] << 24)
+#define MANY      10000
 
 int picture_init(Picture *p, uint32_t fourcc, uint32_t width, uint32_t height) {
         uint64_t luma = (uint64_t)width * height;
         uint32_t half_w = (width + 1) / 2, half_h = (height + 1) / 2;
 
         picture_done(p);
-        *p = (Picture){ .fourcc = fourcc, .width = width, .height = height, .n_planes = 1 };
-        p->planes[0] = (SeenPlane){ .size = luma, .stride = width };
+        *p = (Picture){.fourcc = fourcc, .width = width, .height = height, .n_planes = 1};
+        p->planes[0] = (SeenPlane){.size = luma, .stride = width};
         if (fourcc == FOURCC("NV12")) {
-                p->planes[1] = (SeenPlane){ .offset = luma, .size = 2ull * half_w * half_h, .stride = 2 * half_w };
+                p->planes[1] = (SeenPlane){
+                                .offset = luma, .size = 2ull * half_w * half_h, .stride = 2 * half_w};
                 p->n_planes = 2;
         } else if (fourcc == FOURCC("YU12")) {
                 for (size_t i = 1; i < 3; i++)
-                        p->planes[i] = (SeenPlane){ .offset = luma + (i - 1) * half_w * half_h,
-                                                    .size = (uint64_t)half_w * half_h,
-                                                    .stride = half_w };
+                        p->planes[i] = (SeenPlane){.offset = luma + (i - 1) * half_w * half_h,
+                                                   .size = (uint64_t)half_w * half_h,
+                                                   .stride = half_w};
                 p->n_planes = 3;
         }
         p->size = p->planes[p->n_planes - 1].offset + p->planes[p->n_planes - 1].size;
@@ -56,7 +57,8 @@ static void picture_draw(const Picture *p, uint64_t seq) {
         for (uint32_t y = 0; y < p->height; y++)
                 memset(p->data + (uint64_t)y * p->width, (uint8_t)(y + seq * 3), p->width);
         if (p->n_planes > 1)
-                memset(p->data + p->planes[1].offset, (uint8_t)(128 + seq % 64), p->size - p->planes[1].offset);
+                memset(p->data + p->planes[1].offset, (uint8_t)(128 + seq % 64),
+                       p->size - p->planes[1].offset);
         memcpy(p->data, &seq, p->size < 8 ? p->size : 8);
 }
 
@@ -82,7 +84,7 @@ int made_frame_new(MadeFrame *f, const Picture *p, uint64_t seq, uint32_t format
         int fd;
 
         picture_draw(p, seq);
-        *f = (MadeFrame){ .seq = seq, .pts_ns = clock_now_ns(), .format = format, .n_fds = 1 };
+        *f = (MadeFrame){.seq = seq, .pts_ns = clock_now_ns(), .format = format, .n_fds = 1};
         fd = memory_new(p, p->size, SEALS, 0);
         if (fd < 0)
                 return fd;
@@ -135,12 +137,12 @@ static int spoil_seals(MadeFrame *f, const Picture *p, const char *how) {
                 const char *how;
                 int seals;
         } table[] = {
-                { "unsealed", 0 },
-                { "partly-sealed", F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL },
-                { "no-shrink-seal", SEALS & ~F_SEAL_SHRINK },
-                { "no-grow-seal", SEALS & ~F_SEAL_GROW },
-                { "no-seal-seal", SEALS & ~F_SEAL_SEAL },
-                { "future-write", (SEALS & ~F_SEAL_WRITE) | F_SEAL_FUTURE_WRITE },
+                        {"unsealed", 0},
+                        {"partly-sealed", F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL},
+                        {"no-shrink-seal", SEALS & ~F_SEAL_SHRINK},
+                        {"no-grow-seal", SEALS & ~F_SEAL_GROW},
+                        {"no-seal-seal", SEALS & ~F_SEAL_SEAL},
+                        {"future-write", (SEALS & ~F_SEAL_WRITE) | F_SEAL_FUTURE_WRITE},
         };
 
         for (size_t i = 0; i < FB_ELEMENTSOF(table); i++)
@@ -221,19 +223,44 @@ static const struct {
         const char *how;
         int (*spoil)(MadeFrame *f, const Picture *p, const char *how);
 } ways[] = {
-        { "unsealed", spoil_seals },         { "partly-sealed", spoil_seals },   { "no-shrink-seal", spoil_seals },
-        { "no-grow-seal", spoil_seals },     { "no-seal-seal", spoil_seals },    { "future-write", spoil_seals },
-        { "short", spoil_seals },            { "empty", spoil_seals },           { "pipe", spoil_fd },
-        { "socket", spoil_fd },              { "dev-null", spoil_fd },           { "file", spoil_fd },
-        { "o-path", spoil_fd },              { "hugetlb", spoil_hugetlb },       { "plane-past-end", spoil_planes },
-        { "plane-overflow", spoil_planes },  { "plane-empty", spoil_planes },    { "plane-small", spoil_planes },
-        { "stride-short", spoil_planes },    { "stride-huge", spoil_planes },    { "bad-index", spoil_planes },
-        { "many-planes", spoil_planes },     { "one-plane-more", spoil_planes }, { "no-planes", spoil_planes },
-        { "no-memory", spoil_memories },     { "five-memories", spoil_memories },
-        { "many-memories", spoil_memories }, { "seq-backwards", spoil_numbers }, { "seq-zero", spoil_numbers },
-        { "order-set", spoil_numbers },      { "bad-format", spoil_numbers },    { "bad-flags", spoil_numbers },
-        { "replayed-flag", spoil_numbers },  { "leased-flag", spoil_numbers },   { "meta-type", spoil_numbers },
-        { "meta-fd", spoil_numbers },        { "meta-large", spoil_numbers },    { "wrong-signature", spoil_numbers },
+                {"unsealed", spoil_seals},
+                {"partly-sealed", spoil_seals},
+                {"no-shrink-seal", spoil_seals},
+                {"no-grow-seal", spoil_seals},
+                {"no-seal-seal", spoil_seals},
+                {"future-write", spoil_seals},
+                {"short", spoil_seals},
+                {"empty", spoil_seals},
+                {"pipe", spoil_fd},
+                {"socket", spoil_fd},
+                {"dev-null", spoil_fd},
+                {"file", spoil_fd},
+                {"o-path", spoil_fd},
+                {"hugetlb", spoil_hugetlb},
+                {"plane-past-end", spoil_planes},
+                {"plane-overflow", spoil_planes},
+                {"plane-empty", spoil_planes},
+                {"plane-small", spoil_planes},
+                {"stride-short", spoil_planes},
+                {"stride-huge", spoil_planes},
+                {"bad-index", spoil_planes},
+                {"many-planes", spoil_planes},
+                {"one-plane-more", spoil_planes},
+                {"no-planes", spoil_planes},
+                {"no-memory", spoil_memories},
+                {"five-memories", spoil_memories},
+                {"many-memories", spoil_memories},
+                {"seq-backwards", spoil_numbers},
+                {"seq-zero", spoil_numbers},
+                {"order-set", spoil_numbers},
+                {"bad-format", spoil_numbers},
+                {"bad-flags", spoil_numbers},
+                {"replayed-flag", spoil_numbers},
+                {"leased-flag", spoil_numbers},
+                {"meta-type", spoil_numbers},
+                {"meta-fd", spoil_numbers},
+                {"meta-large", spoil_numbers},
+                {"wrong-signature", spoil_numbers},
 };
 
 int made_frame_spoil(MadeFrame *f, const Picture *p, const char *how) {
@@ -249,7 +276,7 @@ void made_frame_list_ways(void) {
 }
 
 static int meta_append(sd_bus_message *m, const MadeFrame *f) {
-        static const char large[2048] = { [0 ... 2046] = 'x' };
+        static const char large[2048] = {[0 ... 2046] = 'x'};
         int r;
 
         r = sd_bus_message_open_container(m, 'a', "{sv}");
@@ -268,7 +295,8 @@ int made_frame_append(sd_bus_message *m, const MadeFrame *f) {
         int r;
 
         if (f->wrong_signature)
-                return sd_bus_message_append(m, "tttuus", f->seq, f->order, f->pts_ns, f->format, f->flags, "frame");
+                return sd_bus_message_append(m, "tttuus", f->seq, f->order, f->pts_ns, f->format, f->flags,
+                                             "frame");
         r = sd_bus_message_append(m, "tttuu", f->seq, f->order, f->pts_ns, f->format, f->flags);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "h");

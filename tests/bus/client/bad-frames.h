@@ -34,7 +34,8 @@ typedef struct MadeFrame {
 int picture_init(Picture *p, uint32_t fourcc, uint32_t width, uint32_t height);
 void picture_done(Picture *p);
 
-/* A right frame: the picture of number @seq, whose first eight bytes are @seq, in a sealed memfd. Negative errno. */
+/* A right frame: the picture of number @seq, whose first eight bytes are @seq, in a sealed memfd.
+ * Negative errno. */
 int made_frame_new(MadeFrame *f, const Picture *p, uint64_t seq, uint32_t format);
 
 /* Breaks it. -EINVAL: no such way; -EOPNOTSUPP: this machine cannot. */

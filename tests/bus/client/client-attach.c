@@ -2,8 +2,9 @@
 /*
  * How a subscription comes about, by each of the three ways.
  *
- * Invariants: signals on the bus count only from the unique name that answered Subscribe; a channel gets no Hello, and no
- * bus connection's privileges. It deliberately does no AddMatch for signals: directed signals need none.
+ * Invariants: signals on the bus count only from the unique name that answered Subscribe; a channel gets no
+ * Hello, and no bus connection's privileges. It deliberately does no AddMatch for signals: directed signals
+ * need none.
  */
 
 #include "tests/bus/client/client.h"
@@ -100,8 +101,8 @@ static int client_resolve(Client *c) {
                 c->source_path = strdup(c->config.source);
                 return c->source_path ? 0 : -ENOMEM;
         }
-        r = sd_bus_call_method(c->bus, c->config.destination, FB_PATH_MANAGER, FB_IFACE_MANAGER, "Resolve", &error,
-                               &reply, "s", c->config.source);
+        r = sd_bus_call_method(c->bus, c->config.destination, FB_PATH_MANAGER, FB_IFACE_MANAGER, "Resolve",
+                               &error, &reply, "s", c->config.source);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "o", &path);
         if (r < 0) {
@@ -244,11 +245,12 @@ static int on_attached(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 }
 
 static int sub_new_request(Sub *s, sd_bus_message **ret) {
-        static const char *const methods[] = { "Subscribe", "Attach", "AttachTo" };
+        static const char *const methods[] = {"Subscribe", "Attach", "AttachTo"};
         Client *c = s->client;
         int r, pair[2];
 
-        r = sd_bus_message_new_method_call(c->bus, ret, c->config.destination, c->source_path, FB_IFACE_SOURCE,
+        r = sd_bus_message_new_method_call(c->bus, ret, c->config.destination, c->source_path,
+                                           FB_IFACE_SOURCE,
                                            c->config.negotiate ? "Negotiate" : methods[c->config.transport]);
         if (r < 0)
                 return r;

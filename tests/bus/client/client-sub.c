@@ -2,9 +2,9 @@
 /*
  * What one subscription receives: checked, counted, printed, and given back as the command line says.
  *
- * Invariants: seq and pending are compared at each frame that is not a replay; a held frame keeps its message, and
- * with it its descriptors. Everything that contradicts the contract becomes a problem, none ends the program.
- * It deliberately does no reconnecting.
+ * Invariants: seq and pending are compared at each frame that is not a replay; a held frame keeps its
+ * message, and with it its descriptors. Everything that contradicts the contract becomes a problem, none
+ * ends the program. It deliberately does no reconnecting.
  */
 
 #include "tests/bus/client/client.h"
@@ -107,7 +107,8 @@ static void sub_add_latency(Sub *s, uint64_t ns) {
         uint64_t us = ns / NSEC_PER_USEC;
 
         if ((s->n_latencies & (s->n_latencies - 1)) == 0) {
-                void *p = reallocarray(s->latencies_us, s->n_latencies ? s->n_latencies * 2 : 1, sizeof(uint32_t));
+                void *p = reallocarray(s->latencies_us, s->n_latencies ? s->n_latencies * 2 : 1,
+                                       sizeof(uint32_t));
 
                 if (!p)
                         return;
@@ -178,7 +179,7 @@ static void frame_print(const Sub *s, const SeenFrame *f, uint64_t latency_ns, u
 static void sub_on_frame(Sub *s, sd_bus_message *m) {
         const Config *config = &s->client->config;
         uint64_t now_ns = clock_now_ns(), latency_ns, lost = s->pending;
-        Problems problems = { 0 };
+        Problems problems = {0};
         SeenFrame f;
         int r;
 
@@ -226,7 +227,8 @@ static void sub_on_lost(Sub *s, sd_bus_message *m) {
                 ;
         if (i < REASONS_MAX) {
                 if (i == s->n_reasons)
-                        snprintf(s->reasons[s->n_reasons++].reason, sizeof(s->reasons[i].reason), "%s", reason);
+                        snprintf(s->reasons[s->n_reasons++].reason, sizeof(s->reasons[i].reason), "%s",
+                                 reason);
                 s->reasons[i].count += count;
         }
         sub_begin(s, "lost");
@@ -321,7 +323,8 @@ int sub_read_granted(Sub *s, sd_bus_message *m, const char *by) {
         if (r < 0)
                 return r;
         r = sd_bus_message_rewind(m, true);
-        while (r >= 0 && (r = sd_bus_message_peek_type(m, NULL, &key)) > 0 && (!key || strcmp(key, "{sv}") != 0))
+        while (r >= 0 && (r = sd_bus_message_peek_type(m, NULL, &key)) > 0 &&
+               (!key || strcmp(key, "{sv}") != 0))
                 r = sd_bus_message_skip(m, NULL);
         if (r >= 0)
                 r = sd_bus_message_enter_container(m, 'a', "{sv}");
@@ -380,7 +383,8 @@ int sub_set_options(Sub *s, const Options *options) {
         sd_bus_message *m = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(s->bus, &m, s->owner, s->path, FB_IFACE_SUBSCRIPTION, "SetOptions");
+        r = sd_bus_message_new_method_call(s->bus, &m, s->owner, s->path, FB_IFACE_SUBSCRIPTION,
+                                           "SetOptions");
         if (r >= 0)
                 r = options_append(m, options);
         if (r >= 0)
@@ -392,8 +396,8 @@ int sub_set_options(Sub *s, const Options *options) {
 void sub_get_properties(Sub *s) {
         int r;
 
-        r = sd_bus_call_method_async(s->bus, NULL, s->owner, s->path, "org.freedesktop.DBus.Properties", "GetAll",
-                                     on_get_all, s, "s", FB_IFACE_SUBSCRIPTION);
+        r = sd_bus_call_method_async(s->bus, NULL, s->owner, s->path, "org.freedesktop.DBus.Properties",
+                                     "GetAll", on_get_all, s, "s", FB_IFACE_SUBSCRIPTION);
         if (r < 0)
                 client_error(s->client, s, "GetAll", NULL, r);
 }
@@ -401,8 +405,8 @@ void sub_get_properties(Sub *s) {
 void sub_close(Sub *s) {
         int r;
 
-        r = sd_bus_call_method_async(s->bus, NULL, s->owner, s->path, FB_IFACE_SUBSCRIPTION, "Close", on_close, s,
-                                     NULL);
+        r = sd_bus_call_method_async(s->bus, NULL, s->owner, s->path, FB_IFACE_SUBSCRIPTION, "Close",
+                                     on_close, s, NULL);
         if (r < 0)
                 client_error(s->client, s, "Close", NULL, r);
 }

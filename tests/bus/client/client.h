@@ -42,7 +42,7 @@ typedef struct LostReason {
 typedef struct Sub {
         Client *client;
         unsigned int index;
-        sd_bus *bus; /* where the signals come from: a reference */
+        sd_bus *bus;        /* where the signals come from: a reference */
         char *path, *owner; /* owner: unique name of who answered Subscribe, NULL on a channel */
         int channel_fd;     /* not opened (--no-open), else -1 */
         bool attached, ended, closed, done;
@@ -73,8 +73,8 @@ struct Client {
         int status;
 };
 
-/* client-attach.c: Resolve, then Subscribe, Attach, AttachTo or Negotiate for each subscription. Negative errno, with the
- * error printed. */
+/* client-attach.c: Resolve, then Subscribe, Attach, AttachTo or Negotiate for each subscription. Negative
+ * errno, with the error printed. */
 int client_connect(Client *c);
 int client_attach(Client *c);
 int client_flood(Client *c);

@@ -2,8 +2,8 @@
 /*
  * Commands for a running test program.
  *
- * There is one stdin, so there is one state. The end of stdin deliberately means nothing: programs that run in the
- * background have none.
+ * There is one stdin, so there is one state. The end of stdin deliberately means nothing: programs that run
+ * in the background have none.
  */
 
 #include "tests/bus/client/control.h"
@@ -23,10 +23,11 @@ static struct {
 } control;
 
 static void line_run(char *line) {
-        char *words[WORDS_MAX + 1] = { NULL }, *state = NULL;
+        char *words[WORDS_MAX + 1] = {NULL}, *state = NULL;
         size_t n = 0;
 
-        for (char *w = strtok_r(line, " \t\r", &state); w && n < WORDS_MAX; w = strtok_r(NULL, " \t\r", &state))
+        for (char *w = strtok_r(line, " \t\r", &state); w && n < WORDS_MAX;
+             w = strtok_r(NULL, " \t\r", &state))
                 words[n++] = w;
         if (n > 0)
                 control.handler(words, control.userdata);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fb-client: a subscriber in raw sd-bus, for tests; independent of libframebus, to find its and the broker's faults.
+ * fb-client: a subscriber in raw sd-bus, for tests; independent of libframebus, to find its and the
+ * broker's faults.
  *
- * Prints one JSON object a line: granted, format, frame, lost, suspended, resumed, ended, error, disconnected, owner,
- * stray (a signal that is not ours), problem (a breach of the contract), properties, closed, flooded, summary.
- * Exit status: 0; 1 bad arguments or no bus; 3 an error was answered; 4 a problem was found.
+ * Prints one JSON object a line: granted, format, frame, lost, suspended, resumed, ended, error,
+ * disconnected, owner, stray (a signal that is not ours), problem (a breach of the contract), properties,
+ * closed, flooded, summary. Exit status: 0; 1 bad arguments or no bus; 3 an error was answered; 4 a problem
+ * was found.
  *
  * It deliberately never connects again: what ends, ends.
  */
@@ -25,27 +27,29 @@
 #include "tests/bus/client/json.h"
 
 static const char usage[] =
-        "fb-client --source NAME [OPTIONS]\n"
-        "  --address ADDRESS          of the bus (default: the session bus's)\n"
-        "  --destination NAME         of the broker (default: org.framebus)\n"
-        "  --source NAME              or an object path\n"
-        "  --transport T              bus, peer (default), peer-own-socket\n"
-        "  --opt KEY=TYPE:VALUE       any option; again for more. --window N and --drop D are short for two of them\n"
-        "  --mode FOURCC[:WxH[@N/D]]  an acceptable mode; again for more\n"
-        "  --frames N, --seconds S    end after so many\n"
-        "  --count N                  so many subscriptions at once\n"
-        "  --hold N                   keep the newest N frames unreleased\n"
-        "  --never-release, --release-twice, --release-up-to\n"
-        "  --checksum                 CRC-32 of each plane, again when it is released\n"
-        "  --no-attack                do not try to write to the memory\n"
-        "  --no-open                  Attach, but never open the channel\n"
-        "  --no-fd-passing            on the bus; --channel-no-fd-passing: on the channel\n"
-        "  --negotiate                only ask\n"
-        "  --flood N                  send N calls and never read the replies\n"
-        "  --close                    call Close at the end\n"
-        "  --stay                     do not exit when ended or disconnected\n"
-        "  --quiet                    no line for a frame that is all right\n"
-        "On stdin: release | release SEQ… | hold N | setoptions KEY=TYPE:VALUE… | properties | hangup | close | quit\n";
+                "fb-client --source NAME [OPTIONS]\n"
+                "  --address ADDRESS          of the bus (default: the session bus's)\n"
+                "  --destination NAME         of the broker (default: org.framebus)\n"
+                "  --source NAME              or an object path\n"
+                "  --transport T              bus, peer (default), peer-own-socket\n"
+                "  --opt KEY=TYPE:VALUE       any option; again for more. --window N and --drop D are short "
+                "for two of them\n"
+                "  --mode FOURCC[:WxH[@N/D]]  an acceptable mode; again for more\n"
+                "  --frames N, --seconds S    end after so many\n"
+                "  --count N                  so many subscriptions at once\n"
+                "  --hold N                   keep the newest N frames unreleased\n"
+                "  --never-release, --release-twice, --release-up-to\n"
+                "  --checksum                 CRC-32 of each plane, again when it is released\n"
+                "  --no-attack                do not try to write to the memory\n"
+                "  --no-open                  Attach, but never open the channel\n"
+                "  --no-fd-passing            on the bus; --channel-no-fd-passing: on the channel\n"
+                "  --negotiate                only ask\n"
+                "  --flood N                  send N calls and never read the replies\n"
+                "  --close                    call Close at the end\n"
+                "  --stay                     do not exit when ended or disconnected\n"
+                "  --quiet                    no line for a frame that is all right\n"
+                "On stdin: release | release SEQ… | hold N | setoptions KEY=TYPE:VALUE… | properties | "
+                "hangup | close | quit\n";
 
 enum {
         ARG_ADDRESS = 0x100,
@@ -69,34 +73,34 @@ static const struct {
         const char *name;
         size_t offset;
 } flags[] = {
-        { "never-release", FLAG(never_release) },
-        { "release-twice", FLAG(release_twice) },
-        { "release-up-to", FLAG(release_up_to) },
-        { "no-open", FLAG(no_open) },
-        { "checksum", FLAG(checksum) },
-        { "quiet", FLAG(quiet) },
-        { "stay", FLAG(stay) },
-        { "negotiate", FLAG(negotiate) },
-        { "close", FLAG(close) },
-        { "no-attack", FLAG(no_attack) },
-        { "no-fd-passing", FLAG(no_fd_passing) },
-        { "channel-no-fd-passing", FLAG(channel_no_fd_passing) },
+                {"never-release", FLAG(never_release)},
+                {"release-twice", FLAG(release_twice)},
+                {"release-up-to", FLAG(release_up_to)},
+                {"no-open", FLAG(no_open)},
+                {"checksum", FLAG(checksum)},
+                {"quiet", FLAG(quiet)},
+                {"stay", FLAG(stay)},
+                {"negotiate", FLAG(negotiate)},
+                {"close", FLAG(close)},
+                {"no-attack", FLAG(no_attack)},
+                {"no-fd-passing", FLAG(no_fd_passing)},
+                {"channel-no-fd-passing", FLAG(channel_no_fd_passing)},
 };
 
 static const struct option values[] = {
-        { "address", required_argument, NULL, ARG_ADDRESS },
-        { "destination", required_argument, NULL, ARG_DESTINATION },
-        { "source", required_argument, NULL, ARG_SOURCE },
-        { "transport", required_argument, NULL, ARG_TRANSPORT },
-        { "opt", required_argument, NULL, ARG_OPT },
-        { "window", required_argument, NULL, ARG_WINDOW },
-        { "drop", required_argument, NULL, ARG_DROP },
-        { "mode", required_argument, NULL, ARG_MODE },
-        { "frames", required_argument, NULL, ARG_FRAMES },
-        { "seconds", required_argument, NULL, ARG_SECONDS },
-        { "count", required_argument, NULL, ARG_COUNT },
-        { "hold", required_argument, NULL, ARG_HOLD },
-        { "flood", required_argument, NULL, ARG_FLOOD },
+                {"address", required_argument, NULL, ARG_ADDRESS},
+                {"destination", required_argument, NULL, ARG_DESTINATION},
+                {"source", required_argument, NULL, ARG_SOURCE},
+                {"transport", required_argument, NULL, ARG_TRANSPORT},
+                {"opt", required_argument, NULL, ARG_OPT},
+                {"window", required_argument, NULL, ARG_WINDOW},
+                {"drop", required_argument, NULL, ARG_DROP},
+                {"mode", required_argument, NULL, ARG_MODE},
+                {"frames", required_argument, NULL, ARG_FRAMES},
+                {"seconds", required_argument, NULL, ARG_SECONDS},
+                {"count", required_argument, NULL, ARG_COUNT},
+                {"hold", required_argument, NULL, ARG_HOLD},
+                {"flood", required_argument, NULL, ARG_FLOOD},
 };
 
 static int option_add(Config *config, const char *prefix, const char *value) {
@@ -108,7 +112,7 @@ static int option_add(Config *config, const char *prefix, const char *value) {
 }
 
 static int transport_parse(const char *word, Transport *ret) {
-        static const char *const words[] = { "bus", "peer", "peer-own-socket" };
+        static const char *const words[] = {"bus", "peer", "peer-own-socket"};
 
         for (size_t i = 0; i < FB_ELEMENTSOF(words); i++)
                 if (strcmp(word, words[i]) == 0) {
@@ -120,30 +124,53 @@ static int transport_parse(const char *word, Transport *ret) {
 
 static int value_set(Config *config, int arg, const char *value) {
         switch (arg) {
-        case ARG_ADDRESS: config->address = value; return 0;
-        case ARG_DESTINATION: config->destination = value; return 0;
-        case ARG_SOURCE: config->source = value; return 0;
-        case ARG_TRANSPORT: return transport_parse(value, &config->transport);
-        case ARG_OPT: return options_add(&config->options, value);
-        case ARG_WINDOW: return option_add(config, FB_KEY_WINDOW "=u:", value);
-        case ARG_DROP: return option_add(config, FB_KEY_DROP "=s:", value);
-        case ARG_MODE: return options_add_mode(&config->options, value);
-        case ARG_FRAMES: config->frames = strtoull(value, NULL, 10); return 0;
-        case ARG_SECONDS: config->seconds = strtoull(value, NULL, 10); return 0;
-        case ARG_COUNT: config->count = strtoul(value, NULL, 10); return config->count > 0 ? 0 : -EINVAL;
-        case ARG_HOLD: config->hold = strtoul(value, NULL, 10); return 0;
-        case ARG_FLOOD: config->flood = strtoul(value, NULL, 10); return 0;
-        default: return -EINVAL;
+        case ARG_ADDRESS:
+                config->address = value;
+                return 0;
+        case ARG_DESTINATION:
+                config->destination = value;
+                return 0;
+        case ARG_SOURCE:
+                config->source = value;
+                return 0;
+        case ARG_TRANSPORT:
+                return transport_parse(value, &config->transport);
+        case ARG_OPT:
+                return options_add(&config->options, value);
+        case ARG_WINDOW:
+                return option_add(config, FB_KEY_WINDOW "=u:", value);
+        case ARG_DROP:
+                return option_add(config, FB_KEY_DROP "=s:", value);
+        case ARG_MODE:
+                return options_add_mode(&config->options, value);
+        case ARG_FRAMES:
+                config->frames = strtoull(value, NULL, 10);
+                return 0;
+        case ARG_SECONDS:
+                config->seconds = strtoull(value, NULL, 10);
+                return 0;
+        case ARG_COUNT:
+                config->count = strtoul(value, NULL, 10);
+                return config->count > 0 ? 0 : -EINVAL;
+        case ARG_HOLD:
+                config->hold = strtoul(value, NULL, 10);
+                return 0;
+        case ARG_FLOOD:
+                config->flood = strtoul(value, NULL, 10);
+                return 0;
+        default:
+                return -EINVAL;
         }
 }
 
 static int config_parse(Config *config, int argc, char **argv) {
-        struct option options[FB_ELEMENTSOF(values) + FB_ELEMENTSOF(flags) + 1] = { 0 };
+        struct option options[FB_ELEMENTSOF(values) + FB_ELEMENTSOF(flags) + 1] = {0};
         int r;
 
         memcpy(options, values, sizeof(values));
         for (size_t i = 0; i < FB_ELEMENTSOF(flags); i++)
-                options[FB_ELEMENTSOF(values) + i] = (struct option){ flags[i].name, no_argument, NULL, (int)i };
+                options[FB_ELEMENTSOF(values) + i] =
+                                (struct option){flags[i].name, no_argument, NULL, (int)i};
         while ((r = getopt_long(argc, argv, "", options, NULL)) >= 0)
                 if (r < (int)FB_ELEMENTSOF(flags))
                         *(bool *)((char *)config + flags[r].offset) = true;
@@ -156,7 +183,7 @@ static int config_parse(Config *config, int argc, char **argv) {
 
 static void sub_command(Sub *s, char **words) {
         uint64_t seqs[HELD_MAX];
-        Options options = { 0 };
+        Options options = {0};
         size_t n = 0;
 
         if (strcmp(words[0], "release") == 0 && words[1]) {
@@ -225,8 +252,8 @@ static int client_run(Client *c) {
                 return r;
         r = control_start(c->event, on_command, c);
         if (r >= 0 && c->config.seconds)
-                r = sd_event_add_time_relative(c->event, NULL, CLOCK_MONOTONIC, c->config.seconds * 1000000, 0,
-                                               on_time, c->event);
+                r = sd_event_add_time_relative(c->event, NULL, CLOCK_MONOTONIC, c->config.seconds * 1000000,
+                                               0, on_time, c->event);
         if (r >= 0 && !c->config.flood)
                 r = sd_bus_attach_event(c->bus, c->event, SD_EVENT_PRIORITY_NORMAL);
         return r < 0 ? r : sd_event_loop(c->event);
@@ -287,7 +314,7 @@ static int client_init(Client *c) {
         if (!c->subs)
                 return -ENOMEM;
         for (unsigned int i = 0; i < c->config.count; i++)
-                c->subs[i] = (Sub){ .client = c, .index = i, .channel_fd = -1, .gaps_match = true };
+                c->subs[i] = (Sub){.client = c, .index = i, .channel_fd = -1, .gaps_match = true};
         r = sd_event_new(&c->event);
         if (r < 0)
                 return r;
@@ -301,10 +328,10 @@ static int client_init(Client *c) {
 }
 
 int main(int argc, char **argv) {
-        Client c = { .config = { .address = getenv("DBUS_SESSION_BUS_ADDRESS"),
-                                 .destination = FB_BUS_NAME,
-                                 .transport = TRANSPORT_PEER,
-                                 .count = 1 } };
+        Client c = {.config = {.address = getenv("DBUS_SESSION_BUS_ADDRESS"),
+                               .destination = FB_BUS_NAME,
+                               .transport = TRANSPORT_PEER,
+                               .count = 1}};
         int r;
 
         if (config_parse(&c.config, argc, argv) < 0) {

@@ -3,8 +3,8 @@
  * fb-publisher: a publisher in raw sd-bus, for tests, that can be wrong on purpose.
  *
  * Prints one JSON object a line: published, start, stop, sent, reply, refused, released (--verbose), error,
- * disconnected, problem, summary. Exit status: 0; 1 bad arguments or no bus; 3 an error was answered to anything but a
- * Frame; 4 the broker broke the contract.
+ * disconnected, problem, summary. Exit status: 0; 1 bad arguments or no bus; 3 an error was answered to
+ * anything but a Frame; 4 the broker broke the contract.
  *
  * It deliberately never publishes again when its channel is gone.
  */
@@ -24,20 +24,20 @@
 #include "tests/bus/client/publisher.h"
 
 static const char usage[] =
-        "fb-publisher --name NAME [OPTIONS]\n"
-        "  --address ADDRESS          of the bus (default: the session bus's)\n"
-        "  --destination NAME         of the broker (default: org.framebus)\n"
-        "  --name NAME, --fd N        of the source; or the channel is file descriptor N\n"
-        "  --opt KEY=TYPE:VALUE       of Publish; again for more\n"
-        "  --size WxH, --format F     GREY (default), NV12, I420, …\n"
-        "  --rate N                   frames a second; --burst: as fast as frames are released\n"
-        "  --mode FOURCC:WxH@N/D      what Modes says instead; again for more\n"
-        "  --frames N, --seconds S    end after so many; --stay: remain after the last frame\n"
-        "  --bad WAY [--every N]      every Nth frame is wrong (\"list\" prints the ways)\n"
-        "  --skip N [--every N]       before every Nth frame so many numbers are skipped\n"
-        "  --reply                    ask for a reply to each frame\n"
-        "  --no-modes, --no-format, --ignore-window, --ignore-stop, --quiet, --verbose\n"
-        "On stdin: send [WAY] | skip N | state STATE [REASON] | pause | resume | destroy | quit\n";
+                "fb-publisher --name NAME [OPTIONS]\n"
+                "  --address ADDRESS          of the bus (default: the session bus's)\n"
+                "  --destination NAME         of the broker (default: org.framebus)\n"
+                "  --name NAME, --fd N        of the source; or the channel is file descriptor N\n"
+                "  --opt KEY=TYPE:VALUE       of Publish; again for more\n"
+                "  --size WxH, --format F     GREY (default), NV12, I420, …\n"
+                "  --rate N                   frames a second; --burst: as fast as frames are released\n"
+                "  --mode FOURCC:WxH@N/D      what Modes says instead; again for more\n"
+                "  --frames N, --seconds S    end after so many; --stay: remain after the last frame\n"
+                "  --bad WAY [--every N]      every Nth frame is wrong (\"list\" prints the ways)\n"
+                "  --skip N [--every N]       before every Nth frame so many numbers are skipped\n"
+                "  --reply                    ask for a reply to each frame\n"
+                "  --no-modes, --no-format, --ignore-window, --ignore-stop, --quiet, --verbose\n"
+                "On stdin: send [WAY] | skip N | state STATE [REASON] | pause | resume | destroy | quit\n";
 
 /* Beginning */
 
@@ -55,8 +55,8 @@ static int publisher_publish(Publisher *p) {
         if (r >= 0)
                 r = sd_bus_start(p->bus);
         if (r >= 0)
-                r = sd_bus_message_new_method_call(p->bus, &m, p->destination, FB_PATH_MANAGER, FB_IFACE_MANAGER,
-                                                   "Publish");
+                r = sd_bus_message_new_method_call(p->bus, &m, p->destination, FB_PATH_MANAGER,
+                                                   FB_IFACE_MANAGER, "Publish");
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", p->name);
         if (r >= 0)
@@ -120,8 +120,8 @@ static void call_print(Publisher *p, const char *member, const char *a, const ch
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r;
 
-        r = sd_bus_call_method(p->channel, NULL, FB_PATH_PUBLICATION, FB_IFACE_PUBLICATION, member, &error, NULL,
-                               a ? "ss" : NULL, a, b);
+        r = sd_bus_call_method(p->channel, NULL, FB_PATH_PUBLICATION, FB_IFACE_PUBLICATION, member, &error,
+                               NULL, a ? "ss" : NULL, a, b);
         if (r < 0)
                 publisher_error(p, member, &error, r);
 }
@@ -181,8 +181,8 @@ static int events_add(Publisher *p) {
         if (r >= 0)
                 r = control_start(p->event, on_command, p);
         if (r >= 0 && p->seconds > 0)
-                r = sd_event_add_time_relative(p->event, NULL, CLOCK_MONOTONIC, p->seconds * 1000000, 0, on_time,
-                                               p->event);
+                r = sd_event_add_time_relative(p->event, NULL, CLOCK_MONOTONIC, p->seconds * 1000000, 0,
+                                               on_time, p->event);
         return r;
 }
 
@@ -207,32 +207,32 @@ static const struct {
         const char *name;
         size_t offset;
 } flags[] = {
-        { "burst", offsetof(Publisher, burst) },
-        { "stay", offsetof(Publisher, stay) },
-        { "reply", offsetof(Publisher, reply) },
-        { "no-modes", offsetof(Publisher, no_modes) },
-        { "no-format", offsetof(Publisher, no_format) },
-        { "ignore-window", offsetof(Publisher, ignore_window) },
-        { "ignore-stop", offsetof(Publisher, ignore_stop) },
-        { "quiet", offsetof(Publisher, quiet) },
-        { "verbose", offsetof(Publisher, verbose) },
+                {"burst", offsetof(Publisher, burst)},
+                {"stay", offsetof(Publisher, stay)},
+                {"reply", offsetof(Publisher, reply)},
+                {"no-modes", offsetof(Publisher, no_modes)},
+                {"no-format", offsetof(Publisher, no_format)},
+                {"ignore-window", offsetof(Publisher, ignore_window)},
+                {"ignore-stop", offsetof(Publisher, ignore_stop)},
+                {"quiet", offsetof(Publisher, quiet)},
+                {"verbose", offsetof(Publisher, verbose)},
 };
 
 static const struct option values[] = {
-        { "address", required_argument, NULL, ARG_ADDRESS },
-        { "destination", required_argument, NULL, ARG_DESTINATION },
-        { "name", required_argument, NULL, ARG_NAME },
-        { "fd", required_argument, NULL, ARG_FD },
-        { "opt", required_argument, NULL, ARG_OPT },
-        { "size", required_argument, NULL, ARG_SIZE },
-        { "format", required_argument, NULL, ARG_FORMAT },
-        { "rate", required_argument, NULL, ARG_RATE },
-        { "mode", required_argument, NULL, ARG_MODE },
-        { "frames", required_argument, NULL, ARG_FRAMES },
-        { "seconds", required_argument, NULL, ARG_SECONDS },
-        { "bad", required_argument, NULL, ARG_BAD },
-        { "every", required_argument, NULL, ARG_EVERY },
-        { "skip", required_argument, NULL, ARG_SKIP },
+                {"address", required_argument, NULL, ARG_ADDRESS},
+                {"destination", required_argument, NULL, ARG_DESTINATION},
+                {"name", required_argument, NULL, ARG_NAME},
+                {"fd", required_argument, NULL, ARG_FD},
+                {"opt", required_argument, NULL, ARG_OPT},
+                {"size", required_argument, NULL, ARG_SIZE},
+                {"format", required_argument, NULL, ARG_FORMAT},
+                {"rate", required_argument, NULL, ARG_RATE},
+                {"mode", required_argument, NULL, ARG_MODE},
+                {"frames", required_argument, NULL, ARG_FRAMES},
+                {"seconds", required_argument, NULL, ARG_SECONDS},
+                {"bad", required_argument, NULL, ARG_BAD},
+                {"every", required_argument, NULL, ARG_EVERY},
+                {"skip", required_argument, NULL, ARG_SKIP},
 };
 
 /* What people call them, as drm_fourcc.h does. */
@@ -244,31 +244,58 @@ static int value_set(Publisher *p, int arg, const char *value) {
         uint64_t number = strtoull(value, NULL, 10);
 
         switch (arg) {
-        case ARG_ADDRESS: p->address = value; return 0;
-        case ARG_DESTINATION: p->destination = value; return 0;
-        case ARG_NAME: p->name = value; return 0;
-        case ARG_FD: p->fd = number; return 0;
-        case ARG_OPT: return options_add(&p->options, value);
-        case ARG_SIZE: return sscanf(value, "%ux%u", &p->width, &p->height) == 2 ? 0 : -EINVAL;
-        case ARG_FORMAT: p->format_word = format_resolve(value); return 0;
-        case ARG_RATE: p->rate = number; return number > 0 ? 0 : -EINVAL;
-        case ARG_MODE: return options_add_mode(&p->modes, value);
-        case ARG_FRAMES: p->frames = number; return 0;
-        case ARG_SECONDS: p->seconds = number; return 0;
-        case ARG_BAD: p->bad = value; return 0;
-        case ARG_EVERY: p->every = number; return 0;
-        case ARG_SKIP: p->skip = number; return 0;
-        default: return -EINVAL;
+        case ARG_ADDRESS:
+                p->address = value;
+                return 0;
+        case ARG_DESTINATION:
+                p->destination = value;
+                return 0;
+        case ARG_NAME:
+                p->name = value;
+                return 0;
+        case ARG_FD:
+                p->fd = number;
+                return 0;
+        case ARG_OPT:
+                return options_add(&p->options, value);
+        case ARG_SIZE:
+                return sscanf(value, "%ux%u", &p->width, &p->height) == 2 ? 0 : -EINVAL;
+        case ARG_FORMAT:
+                p->format_word = format_resolve(value);
+                return 0;
+        case ARG_RATE:
+                p->rate = number;
+                return number > 0 ? 0 : -EINVAL;
+        case ARG_MODE:
+                return options_add_mode(&p->modes, value);
+        case ARG_FRAMES:
+                p->frames = number;
+                return 0;
+        case ARG_SECONDS:
+                p->seconds = number;
+                return 0;
+        case ARG_BAD:
+                p->bad = value;
+                return 0;
+        case ARG_EVERY:
+                p->every = number;
+                return 0;
+        case ARG_SKIP:
+                p->skip = number;
+                return 0;
+        default:
+                return -EINVAL;
         }
 }
 
 static int arguments_parse(Publisher *p, int argc, char **argv) {
-        struct option options[FB_ELEMENTSOF(values) + FB_ELEMENTSOF(flags) + 1] = { 0 };
+        struct option options[FB_ELEMENTSOF(values) + FB_ELEMENTSOF(flags) + 1] = {0};
         int r;
 
         memcpy(options, values, sizeof(values));
         for (size_t i = 0; i < FB_ELEMENTSOF(flags); i++)
-                options[FB_ELEMENTSOF(values) + i] = (struct option){ flags[i].name, no_argument, NULL, (int)i };
+                options[FB_ELEMENTSOF(values) + i] =
+                                (struct option){flags[i].name, no_argument, NULL, (int)i};
         while ((r = getopt_long(argc, argv, "", options, NULL)) >= 0)
                 if (r < (int)FB_ELEMENTSOF(flags))
                         *(bool *)((char *)p + flags[r].offset) = true;
@@ -304,13 +331,13 @@ static void publisher_finish(Publisher *p) {
 }
 
 int main(int argc, char **argv) {
-        Publisher p = { .address = getenv("DBUS_SESSION_BUS_ADDRESS"),
-                        .destination = FB_BUS_NAME,
-                        .format_word = "R8",
-                        .width = 64,
-                        .height = 48,
-                        .rate = 30,
-                        .fd = -1 };
+        Publisher p = {.address = getenv("DBUS_SESSION_BUS_ADDRESS"),
+                       .destination = FB_BUS_NAME,
+                       .format_word = "R8",
+                       .width = 64,
+                       .height = 48,
+                       .rate = 30,
+                       .fd = -1};
         int r;
 
         r = arguments_parse(&p, argc, argv);

@@ -100,24 +100,45 @@ static int basic_print(sd_bus_message *m, char type) {
                 double d;
                 const char *s;
                 int b, h;
-        } v = { 0 };
+        } v = {0};
         int r;
 
         r = sd_bus_message_read_basic(m, type, &v);
         if (r < 0)
                 return r;
         switch (type) {
-        case 'y': printf("%u", v.y); break;
-        case 'n': printf("%d", v.n); break;
-        case 'q': printf("%u", v.q); break;
-        case 'i': printf("%" PRId32, v.i); break;
-        case 'u': printf("%" PRIu32, v.u); break;
-        case 'x': printf("%" PRId64, v.x); break;
-        case 't': printf("%" PRIu64, v.t); break;
-        case 'd': printf("%.17g", v.d); break;
-        case 'b': fputs(v.b ? "true" : "false", stdout); break;
-        case 'h': fputs("null", stdout); break;
-        default: string_print(v.s);
+        case 'y':
+                printf("%u", v.y);
+                break;
+        case 'n':
+                printf("%d", v.n);
+                break;
+        case 'q':
+                printf("%u", v.q);
+                break;
+        case 'i':
+                printf("%" PRId32, v.i);
+                break;
+        case 'u':
+                printf("%" PRIu32, v.u);
+                break;
+        case 'x':
+                printf("%" PRId64, v.x);
+                break;
+        case 't':
+                printf("%" PRIu64, v.t);
+                break;
+        case 'd':
+                printf("%.17g", v.d);
+                break;
+        case 'b':
+                fputs(v.b ? "true" : "false", stdout);
+                break;
+        case 'h':
+                fputs("null", stdout);
+                break;
+        default:
+                string_print(v.s);
         }
         return 0;
 }

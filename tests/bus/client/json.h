@@ -18,6 +18,6 @@ void json_bool(const char *key, bool value);
 void json_u64_array(const char *key, const uint64_t *values, size_t n);
 void json_string_array(const char *key, const char *const *values, size_t n);
 
-/* The next complete value of a D-Bus message: dictionaries with string keys as objects, structs and other arrays as
- * arrays, variants as their content, descriptors as null. Negative errno. */
+/* The next complete value of a D-Bus message: dictionaries with string keys as objects, structs and other
+ * arrays as arrays, variants as their content, descriptors as null. Negative errno. */
 int json_message(const char *key, sd_bus_message *m);

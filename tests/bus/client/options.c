@@ -16,11 +16,11 @@
 #include "base/cleanup.h"
 #include "interfaces/wire.h"
 
-#define TRY(expression)                                                                                           \
-        do {                                                                                                      \
-                int _r = (expression);                                                                            \
-                if (_r < 0)                                                                                       \
-                        return _r;                                                                                \
+#define TRY(expression)                                                                                      \
+        do {                                                                                                 \
+                int _r = (expression);                                                                       \
+                if (_r < 0)                                                                                  \
+                        return _r;                                                                           \
         } while (0)
 
 int options_add(Options *o, const char *text) {
@@ -44,17 +44,25 @@ static int basic_append(sd_bus_message *m, char type, const char *value) {
         switch (type) {
         case 's':
         case 'o':
-        case 'g': return sd_bus_message_append_basic(m, type, value);
-        case 'd': return sd_bus_message_append_basic(m, type, &real);
-        case 'b': return sd_bus_message_append(m, "b", strcmp(value, "true") == 0 || number != 0);
-        case 'y': return sd_bus_message_append(m, "y", (uint8_t)number);
+        case 'g':
+                return sd_bus_message_append_basic(m, type, value);
+        case 'd':
+                return sd_bus_message_append_basic(m, type, &real);
+        case 'b':
+                return sd_bus_message_append(m, "b", strcmp(value, "true") == 0 || number != 0);
+        case 'y':
+                return sd_bus_message_append(m, "y", (uint8_t)number);
         case 'n':
-        case 'q': return sd_bus_message_append_basic(m, type, &(uint16_t){ number });
+        case 'q':
+                return sd_bus_message_append_basic(m, type, &(uint16_t){number});
         case 'i':
-        case 'u': return sd_bus_message_append_basic(m, type, &(uint32_t){ number });
+        case 'u':
+                return sd_bus_message_append_basic(m, type, &(uint32_t){number});
         case 'x':
-        case 't': return sd_bus_message_append_basic(m, type, &number);
-        default: return -EINVAL;
+        case 't':
+                return sd_bus_message_append_basic(m, type, &number);
+        default:
+                return -EINVAL;
         }
 }
 
@@ -108,7 +116,8 @@ int options_append_mode(sd_bus_message *m, const char *mode) {
         TRY(sd_bus_message_open_container(m, 'a', "{sv}"));
         TRY(sd_bus_message_append(m, "{sv}", FB_KEY_FOURCC, "u", fourcc));
         if (width)
-                TRY(sd_bus_message_append(m, "{sv}{sv}", FB_KEY_WIDTH, "u", width, FB_KEY_HEIGHT, "u", height));
+                TRY(sd_bus_message_append(m, "{sv}{sv}", FB_KEY_WIDTH, "u", width, FB_KEY_HEIGHT, "u",
+                                          height));
         if (num)
                 TRY(sd_bus_message_append(m, "{sv}", FB_KEY_RATE, "(uu)", num, den));
         return sd_bus_message_close_container(m);

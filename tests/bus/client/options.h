@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Vardicts from the command line: right ones and, for tests, wrong ones. Nothing is checked against the contract. */
+/* Vardicts from the command line: right ones and, for tests, wrong ones. Nothing is checked against the
+ * contract. */
 #pragma once
 
 #include <stddef.h>
@@ -18,8 +19,8 @@ typedef struct Options {
 int options_add(Options *o, const char *text);
 int options_add_mode(Options *o, const char *text);
 
-/* Appends the a{sv}. Types: any basic one; "as" (a,b,c); "(uu)" and other structs of u (1/2 or 1,2,…); "au"; "t" hex.
- * -EINVAL: what does not parse. */
+/* Appends the a{sv}. Types: any basic one; "as" (a,b,c); "(uu)" and other structs of u (1/2 or 1,2,…);
+ * "au"; "t" hex. -EINVAL: what does not parse. */
 int options_append(sd_bus_message *m, const Options *o);
 
 /* Appends one mode as a{sv}, or all as aa{sv}. */

@@ -2,9 +2,9 @@
 /*
  * What fb-publisher sends while it runs, and what the broker says to it.
  *
- * Invariants: each step takes one number, whether it is sent, wrong or dropped; at most FB_PUBLISHER_WINDOW frames are
- * unreleased, unless --ignore-window says otherwise. A refused frame is not waited for.
- * It deliberately keeps time by the event loop alone: a late tick is not made up for by more than a second.
+ * Invariants: each step takes one number, whether it is sent, wrong or dropped; at most FB_PUBLISHER_WINDOW
+ * frames are unreleased, unless --ignore-window says otherwise. A refused frame is not waited for. It
+ * deliberately keeps time by the event loop alone: a late tick is not made up for by more than a second.
  */
 
 #include "tests/bus/client/publisher.h"
@@ -50,8 +50,8 @@ static int on_frame_reply(sd_bus_message *m, void *userdata, sd_bus_error *error
 }
 
 int publisher_new_call(Publisher *p, sd_bus_message **ret, const char *member) {
-        return sd_bus_message_new_method_call(p->channel, ret, NULL, FB_PATH_PUBLICATION, FB_IFACE_PUBLICATION,
-                                              member);
+        return sd_bus_message_new_method_call(p->channel, ret, NULL, FB_PATH_PUBLICATION,
+                                              FB_IFACE_PUBLICATION, member);
 }
 
 static int frame_send(Publisher *p, const MadeFrame *f) {
@@ -122,8 +122,9 @@ static void publisher_check_finished(Publisher *p) {
         if (p->n_unreleased == 0 && !answers)
                 (void)sd_event_exit(p->event, 0);
         else if (!p->lingering)
-                p->lingering = sd_event_add_time_relative(p->event, NULL, CLOCK_MONOTONIC, answers ? 1000000 : 5000000,
-                                                          0, on_linger, p->event) >= 0;
+                p->lingering = sd_event_add_time_relative(p->event, NULL, CLOCK_MONOTONIC,
+                                                          answers ? 1000000 : 5000000, 0, on_linger,
+                                                          p->event) >= 0;
 }
 
 /* The next number: sent, wrong, skipped or dropped. */

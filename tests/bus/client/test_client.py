@@ -127,7 +127,8 @@ class Client(fbtest.TestCase):
         self.assertEqual([e['event'] for e in self.finish(process)].count('frame'), 1)
 
     def test_errors_are_told(self):
-        argv = [str(fbtest.build_path('tests/bus/client/fb-client')), '--address', self.bus.address, '--source', 'other']
+        argv = [str(fbtest.build_path('tests/bus/client/fb-client')), '--address', self.bus.address,
+                '--source', 'other']
         process = self.enter(fbtest.Process(argv))
         fbtest.wait_until(lambda: process.returncode is not None, what='the end')
         self.assertEqual(process.returncode, 3)

@@ -45,7 +45,7 @@ static int memories_read(SeenFrame *f, sd_bus_message *m, Problems *problems) {
 }
 
 static int planes_read(SeenFrame *f, sd_bus_message *m, Problems *problems) {
-        SeenPlane p = { 0 };
+        SeenPlane p = {0};
         int r;
 
         r = sd_bus_message_enter_container(m, 'a', "(uttu)");
@@ -66,7 +66,7 @@ static int planes_read(SeenFrame *f, sd_bus_message *m, Problems *problems) {
 int seen_frame_read(SeenFrame *f, sd_bus_message *m, Problems *problems) {
         int r;
 
-        *f = (SeenFrame){ 0 };
+        *f = (SeenFrame){0};
         if (!sd_bus_message_has_signature(m, FB_SIGNATURE_FRAME))
                 return -EBADMSG;
         r = sd_bus_message_read(m, "tttuu", &f->seq, &f->order, &f->pts_ns, &f->format, &f->flags);

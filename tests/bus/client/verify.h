@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reads a Frame message by hand and tries what must fail. Independent of wire/ and of libframebus, to find their faults. */
+/* Reads a Frame message by hand and tries what must fail. Independent of wire/ and of libframebus, to
+ * find their faults. */
 #pragma once
 
 #include <stdbool.h>
@@ -42,7 +43,8 @@ int seen_frame_read(SeenFrame *f, sd_bus_message *m, Problems *problems);
 /* Kind, seals and sizes of each memory, and that each plane lies inside. Fills sizes and seals. */
 void seen_frame_check(SeenFrame *f, Problems *problems);
 
-/* Tries to change the memory in every way there is; each attempt must fail. Only after a check without problems. */
+/* Tries to change the memory in every way there is; each attempt must fail. Only after a check without
+ * problems. */
 void seen_frame_attack(const SeenFrame *f, Problems *problems);
 
 /* Maps each memory, read-only and private, and sums each plane into crcs. Negative errno. */
