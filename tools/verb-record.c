@@ -26,6 +26,7 @@
 #include "tools/verbs.h"
 #include "tools/y4m-writer.h"
 
+#define RECORD_WINDOW 8u /* a disk may take a moment */
 #define RATE_FALLBACK ((struct framebus_fraction){ 30, 1 })
 
 typedef struct RecordVerb {
@@ -397,6 +398,8 @@ int verb_record(const Options *o, char **args) {
         v.client.userdata = &v;
         v.options = options_to_subscribe(o);
         v.options.no_replay = true;
+        if (o->window == 0 && o->transport == FRAMEBUS_TRANSPORT_PEER)
+                v.options.window = RECORD_WINDOW;
         client_wait_for(&v.client, "the subscription", 30 * NSEC_PER_SEC);
         if (o->n_modes > 0)
                 record_subscribe(&v);

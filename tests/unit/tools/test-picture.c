@@ -310,7 +310,8 @@ static void test_jpeg_bad(void) {
         _cleanup_free_ uint8_t *cut = NULL;
         uint8_t *rgb = NULL, garbage[64] = { 0xff, 0xd8, 0xff, 0xc0 };
 
-        CHECK_INT("other size", jpeg_decode(jpeg, sizeof(jpeg), 16, 9, &rgb), -EBADMSG);
+        CHECK_INT("other height", jpeg_decode(jpeg, sizeof(jpeg), 16, 9, &rgb), -EBADMSG);
+        CHECK_INT("other width", jpeg_decode(jpeg, sizeof(jpeg), 17, 8, &rgb), -EBADMSG);
         CHECK_INT("empty", jpeg_decode(jpeg, 0, 16, 8, &rgb), -EBADMSG);
         CHECK_INT("garbage", jpeg_decode(garbage, sizeof(garbage), 16, 8, &rgb), -EBADMSG);
         CHECK_INT("header only", jpeg_decode(jpeg, 40, 16, 8, &rgb), -EBADMSG);
