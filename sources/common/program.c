@@ -178,7 +178,7 @@ void program_wait(Program *p, struct pollfd *more, nfds_t n_more) {
         }
 }
 
-void program_push(Program *p, const void *data, size_t size, const struct framebus_push_info *info) {
+bool program_push(Program *p, const void *data, size_t size, const struct framebus_push_info *info) {
         int r = framebus_publisher_push_data(p->pub, data, size, info);
 
         if (r < 0 && r != -EAGAIN) /* that one the library has counted */
@@ -187,7 +187,9 @@ void program_push(Program *p, const void *data, size_t size, const struct frameb
                 log_warning("frames are lost: %s",
                             r == -EAGAIN ? "the broker has too many that it has not taken yet"
                                          : strerror(-r));
-        p->push_error = r;
+        if (r < 0)
+                p->push_error = r;
+        return r >= 0;
 }
 
 void program_fail(Program *p, const char *state, int exit_code, const char *format, ...) {

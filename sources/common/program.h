@@ -32,7 +32,7 @@ typedef struct Program {
         bool done;   /* leave the loop */
         char state[16], reason[256]; /* what the broker is to be told at last; no state: nothing */
         int exit_code;
-        int push_error; /* of the last push: each kind of trouble is logged once */
+        int push_error; /* the last there was: the same trouble is logged once */
 
         /* what the callbacks noted; the loop resets them */
         bool want_start, want_stop;
@@ -60,9 +60,9 @@ void program_set_timer(Program *p, uint64_t due_ns);
 /* Waits for the broker, the timer or one of @more (at most 4), and lets the library work. */
 void program_wait(Program *p, struct pollfd *more, nfds_t n_more);
 
-/* Pushes a copy. A frame that cannot go out is counted as lost and logged when the reason is new; there is
+/* Pushes a copy. False: it could not go out, was counted as lost and, when the reason is new, logged; there is
  * nothing else to be done about it. */
-void program_push(Program *p, const void *data, size_t size, const struct framebus_push_info *info);
+bool program_push(Program *p, const void *data, size_t size, const struct framebus_push_info *info);
 
 /*
  * Logs and ends the loop with @exit_code; program_finish() will tell the broker @state ("failed" or "absent")

@@ -105,7 +105,7 @@ static void pattern_push(Pattern *t, uint64_t pts_ns) {
         };
 
         memcpy(info.planes, c->planes, sizeof info.planes);
-        program_push(&t->program, picture_draw(t->picture, t->number, realtime_from_monotonic(pts_ns)),
+        (void)program_push(&t->program, picture_draw(t->picture, t->number, realtime_from_monotonic(pts_ns)),
                      c->size, &info);
 }
 

@@ -195,8 +195,8 @@ static void camera_push(Camera *c, const StreamFrame *f) {
         memcpy(info.planes, c->stream.planes, sizeof info.planes);
         if (!c->stream.n_planes)
                 info.planes[0] = (struct framebus_plane){ .size = f->size };
-        program_push(&c->program, f->data, f->size, &info);
-        c->discontinuity = false;
+        if (program_push(&c->program, f->data, f->size, &info))
+                c->discontinuity = false;
 }
 
 static void camera_note_signal(Camera *c) {

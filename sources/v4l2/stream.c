@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "sources/common/options.h"
 
@@ -149,13 +150,16 @@ void stream_stop(Stream *s) {
         *s = (Stream){ 0 };
 }
 
+/* A time of the right clock; drivers that compute it may be ahead of it by a little. */
 static uint64_t get_pts_ns(const struct v4l2_buffer *b) {
         uint64_t ns = (uint64_t)b->timestamp.tv_sec * NSEC_PER_SEC +
                       (uint64_t)b->timestamp.tv_usec * NSEC_PER_USEC;
 
+        uint64_t now_ns = clock_now_ns();
+
         if ((b->flags & V4L2_BUF_FLAG_TIMESTAMP_MASK) != V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC || ns == 0)
-                return clock_now_ns();
-        return ns;
+                return now_ns;
+        return FB_MIN(ns, now_ns);
 }
 
 /* How many frames the device made between the last buffer and this one. */

@@ -126,8 +126,8 @@ static void player_push(Player *t, uint64_t pts_ns) {
         };
 
         memcpy(push.planes, info->planes, sizeof push.planes);
-        program_push(&t->program, input_get_frame(t->input), info->frame_size, &push);
-        t->resumed = false;
+        if (program_push(&t->program, input_get_frame(t->input), info->frame_size, &push))
+                t->resumed = false;
         t->pushed_any = true;
 }
 

@@ -145,6 +145,7 @@ static void test_timestamps(void) {
                 { 0, FRAME_SIZE, V4L2_BUF_FLAG_TIMESTAMP_UNKNOWN, 1234567000 },
                 { 1, FRAME_SIZE, V4L2_BUF_FLAG_TIMESTAMP_COPY, 1234567000 },
                 { 2, FRAME_SIZE, OK, 0 },
+                { 3, FRAME_SIZE, OK, UINT64_MAX / 4 }, /* in the future */
         };
         uint64_t before = clock_now_ns();
 

@@ -1,0 +1,222 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""framebus-v4l2 against the kernel's vivid driver, in a virtual machine: every pixel format's bytes, and every fault."""
+
+import os
+import struct
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import fakebroker  # noqa: E402
+from fakebroker import Broker, program  # noqa: E402
+
+DEVICE = '/dev/video0'
+fakebroker.TIMEOUT = 60
+RED, GREEN, BLUE = 7, 8, 9  # vivid's test patterns: one colour all over
+
+
+def fourcc(text):
+    return struct.unpack('<I', text.ljust(4).encode())[0]
+
+
+def control(name, value):
+    subprocess.run(['v4l2-ctl', '-d', DEVICE, '-c', f'{name}={value}'], check=True)
+
+
+# Little-endian words, written down from drm_fourcc.h: the components from the most significant bit on.
+WORDS = {
+    'XR24': 'x8 r8 g8 b8', 'AR24': 'x8 r8 g8 b8', 'XB24': 'x8 b8 g8 r8', 'AB24': 'x8 b8 g8 r8',
+    'RX24': 'r8 g8 b8 x8', 'RA24': 'r8 g8 b8 x8', 'BX24': 'b8 g8 r8 x8', 'BA24': 'b8 g8 r8 x8',
+    'RG24': 'r8 g8 b8', 'BG24': 'b8 g8 r8', 'RG16': 'r5 g6 b5', 'RGB8': 'r3 g3 b2',
+    'XR15': 'x1 r5 g5 b5', 'AR15': 'x1 r5 g5 b5', 'XB15': 'x1 b5 g5 r5', 'AB15': 'x1 b5 g5 r5',
+    'RX15': 'r5 g5 b5 x1', 'RA15': 'r5 g5 b5 x1', 'BX15': 'b5 g5 r5 x1', 'BA15': 'b5 g5 r5 x1',
+    'XR12': 'x4 r4 g4 b4', 'AR12': 'x4 r4 g4 b4', 'XB12': 'x4 b4 g4 r4', 'AB12': 'x4 b4 g4 r4',
+    'RX12': 'r4 g4 b4 x4', 'RA12': 'r4 g4 b4 x4', 'BX12': 'b4 g4 r4 x4', 'BA12': 'b4 g4 r4 x4',
+    'XYUV': 'x8 y8 u8 v8', 'AYUV': 'x8 y8 u8 v8', 'VU24': 'v8 u8 y8',
+    'R8  ': 'y8', 'R10 ': 'x6 y10', 'R12 ': 'x4 y12', 'R16 ': 'y16',
+}
+# For packed 4:2:2: where Y, U and V are in four bytes.
+PACKED = {'YUYV': (0, 1, 3), 'YVYU': (0, 3, 1), 'UYVY': (1, 0, 2), 'VYUY': (1, 2, 0)}
+# For two planes: how chroma is subsampled and whether U is first. For three: the same.
+SEMI = {'NV12': (2, 2, True), 'NV21': (2, 2, False), 'NV16': (2, 1, True), 'NV61': (2, 1, False),
+        'NV24': (1, 1, True), 'NV42': (1, 1, False)}
+PLANAR = {'YU12': (2, 2, True), 'YV12': (2, 2, False), 'YU16': (2, 1, True), 'YU11': (4, 1, True),
+          'YUV9': (4, 4, True), 'YVU9': (4, 4, False)}
+
+
+def read_word(name, data, plane, x, y):
+    fields = [(f[0], int(f[1:])) for f in WORDS[name].split()]
+    bits = sum(n for _, n in fields)
+    at = plane[1] + y * plane[3] + x * bits // 8
+    word, found = int.from_bytes(data[at:at + bits // 8], 'little'), {}
+    for component, n in reversed(fields):
+        found[component] = (word & ((1 << n) - 1)) * 255 // ((1 << n) - 1)
+        word >>= n
+    return found
+
+
+def read_pixel(name, frame, x, y):
+    """Components of a pixel, 0 to 255: r, g, b or y, u, v or y alone."""
+    planes, data = frame.planes, frame.data
+    luma = planes[0][1] + y * planes[0][3] + x
+    if name in WORDS:
+        return read_word(name, data, planes[0], x, y)
+    if name in PACKED:
+        at = planes[0][1] + y * planes[0][3] + x // 2 * 4
+        return dict(zip('yuv', (data[at + i] for i in PACKED[name])))
+    if name in SEMI:
+        h, v, u_first = SEMI[name]
+        at = planes[1][1] + y // v * planes[1][3] + x // h * 2
+        return dict(zip('yuv' if u_first else 'yvu', (data[luma], data[at], data[at + 1])))
+    h, v, u_first = PLANAR[name]
+    chroma = [data[p[1] + y // v * p[3] + x // h] for p in planes[1:]]
+    return dict(zip('yuv' if u_first else 'yvu', [data[luma], *chroma]))
+
+
+def color_of(pixel):
+    """Which of the three colours a pixel is; for grey how bright it is."""
+    if 'r' in pixel:
+        return max('rgb', key=lambda c: pixel[c]) if sorted(pixel[c] for c in 'rgb')[1] < 40 else '?'
+    y, u, v = (pixel.get(c, 128) - o for c, o in (('y', 16), ('u', 128), ('v', 128)))
+    rgb = {'r': 1.164 * y + 1.6 * v, 'g': 1.164 * y - 0.39 * u - 0.81 * v, 'b': 1.164 * y + 2.0 * u}
+    return max('rgb', key=lambda c: rgb[c]) if sorted(rgb.values())[1] < 60 else '?'
+
+
+class Vivid(unittest.TestCase):
+    def setUp(self):
+        self.b = Broker([program('framebus-v4l2'), DEVICE])
+        self.addCleanup(lambda: self.b.process.poll() is None and self.b.process.kill())
+        self.addCleanup(lambda: self.b.process.stderr.close())
+        self.assertTrue(self.b.wait(lambda: self.b.modes))
+
+    def start(self, name='NV12', width=320, height=180, rate=(30, 1)):
+        before = len(self.b.formats)
+        self.b.start(fourcc(name), width, height, rate)
+        self.assertTrue(self.b.wait(lambda: len(self.b.formats) > before or self.b.states[-1:] == 'failed'))
+        self.want(1)
+
+    def want(self, n):
+        last = len(self.b.frames)
+        if not self.b.wait(lambda: len(self.b.frames) >= last + n):
+            self.b.close()
+            self.fail(f'no frames: {self.b.end()} {self.b.states[-3:]}')
+        return self.b.frames[last:]
+
+    def hang_up(self):
+        self.b.close()
+        status, err = self.b.end()
+        err = [line for line in err.splitlines() if 'frames are lost' not in line]  # the machine is slow
+        self.assertEqual((status, err), (0, []))
+
+    def check_numbers(self, frames):
+        """What the device skipped is what was counted as lost."""
+        for a, b in zip(frames, frames[1:]):
+            self.assertEqual(b.seq - a.seq, b.meta['device-sequence'] - a.meta['device-sequence'])
+
+    def test_every_format(self):
+        offered = {struct.pack('<I', m['fourcc']).decode() for m in self.b.modes}
+        known = set(WORDS) | set(PACKED) | set(SEMI) | set(PLANAR)
+        self.assertLessEqual(offered, known)
+        self.assertGreater(len(offered), 40)
+        seen = {name: '' for name in offered}
+        for pattern in (RED, GREEN, BLUE):
+            control('test_pattern', pattern)
+            for name in sorted(offered):
+                before = len(self.b.formats)
+                self.b.start(fourcc(name), 320, 180, (30, 1))
+                self.assertTrue(self.b.wait(lambda: len(self.b.formats) > before), name)
+                frame = self.want(1)[-1]
+                self.assertEqual(frame.mode['fourcc'], fourcc(name))
+                self.assertEqual(frame.size, sum(p[2] for p in frame.planes))
+                pixel = read_pixel(name, frame, 200, 150)
+                seen[name] += color_of(pixel) if len(pixel) > 2 else f" {pixel['y']}"
+        grey = {name for name in offered if name[0] == 'R' and name[1].isdigit() or name == 'R8  '}
+        for name in sorted(offered - grey):
+            self.assertEqual(seen[name], 'rgb', name)
+        for name in sorted(grey):
+            red, green, blue = map(int, seen[name].split())
+            self.assertTrue(green > red > blue, (name, seen[name]))
+        control('test_pattern', 0)
+        self.hang_up()
+
+    def test_modes_and_rates(self):
+        self.start('YUYV', 640, 360, (30, 1))
+        frames = self.want(20)
+        self.check_numbers(frames)
+        span = frames[-1].pts_ns - frames[0].pts_ns
+        steps = frames[-1].meta['device-sequence'] - frames[0].meta['device-sequence']
+        self.assertAlmostEqual(span / steps / 1e9, 1 / 30, delta=0.003)
+        for f in frames:
+            self.assertEqual(f.planes, [(0, 0, 640 * 360 * 2, 1280)])
+            self.assertLessEqual(f.pts_ns, f.arrived_ns)
+            self.assertLess(f.arrived_ns - f.pts_ns, 5 * 10**9)  # the same clock
+        self.start('NV12', 1280, 720, (15, 1))
+        self.assertEqual(self.b.frames[-1].mode['width'], 1280)
+        self.assertEqual(self.b.frames[-1].mode['rate'], (15, 1))
+        self.assertTrue([f for f in self.b.frames if f.mode['width'] == 1280][0].flags & 4)
+        self.b.stop()
+        self.b.run_for(1)
+        n = len(self.b.frames)
+        self.b.run_for(1)
+        self.assertEqual(len(self.b.frames), n)
+        fds = f'/proc/{self.b.process.pid}/fd'
+        self.assertNotIn(DEVICE, [os.readlink(f'{fds}/{fd}') for fd in os.listdir(fds)])  # in nobody's way
+        self.hang_up()
+
+    def test_dropped_buffers(self):
+        self.start()
+        control('percentage_of_dropped_buffers', 50)
+        frames = self.want(30)
+        control('percentage_of_dropped_buffers', 0)
+        self.check_numbers(frames)
+        self.assertGreater(frames[-1].seq - frames[0].seq, 35)
+        self.hang_up()
+
+    def test_damaged_buffer(self):
+        self.start(rate=(20, 1))
+        last = self.want(3)[-1]
+        control('inject_v4l2_buf_flag_error', 1)
+        frames = [last, *self.want(12)]
+        self.check_numbers(frames)
+        self.assertGreater(frames[-1].seq - frames[0].seq, 12)  # one was not delivered, and counted
+        self.hang_up()
+
+    def test_faults_that_heal(self):
+        self.start()
+        for fault in ('inject_vidioc_qbuf_error', 'inject_fatal_streaming_error'):
+            control(fault, 1)
+            self.check_numbers([f for f in self.want(10) if f.flags & 4 == 0][:1])
+        self.assertEqual(sum(1 for f in self.b.frames if f.flags & 4), 1)  # started again after the fatal one
+        self.assertEqual(self.b.states, [('streaming', ''), ('streaming', '')])
+        self.b.close()
+        status, err = self.b.end()
+        self.assertEqual(status, 0)
+        self.assertIn('the stream broke (Input/output error); starting it again', err)
+
+    def test_busy(self):
+        other = subprocess.Popen(['v4l2-ctl', '-d', DEVICE, '--stream-mmap', '--stream-count=100000'],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(3)
+            self.b.start(fourcc('NV12'), 320, 180, (30, 1))
+            status, _ = self.b.end()
+            self.assertEqual(status, 5)
+            reason = f'{DEVICE} is busy: in use by process {other.pid} (v4l2-ctl)'
+            self.assertEqual(self.b.states, [('failed', reason)])
+        finally:
+            other.kill()
+            other.wait()
+
+    def test_z_unplugged(self):
+        self.start()
+        subprocess.run(['v4l2-ctl', '-d', DEVICE, '-c', 'disconnect=1'], check=True)
+        status, _ = self.b.end()
+        self.assertEqual(status, 4)
+        self.assertEqual(self.b.states[-1], ('absent', f'{DEVICE} is not there: unplugged, or not plugged in yet'))
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
