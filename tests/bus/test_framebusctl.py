@@ -162,16 +162,19 @@ class Everything(Test):
         self.run_ctl('publish', 'clip', str(self.folder / 'nothing'), status=1)
 
     def test_broker_crashes(self):
-        process = self.start('watch', 'bars')
-        process.wait_output(r'fps .* frames \d', 10)
+        viewers = [self.start('watch', 'bars', f'--transport={transport}') for transport in ('peer', 'bus')]
+        for viewer in viewers:
+            viewer.wait_output(r'fps .* frames \d', 10)
         self.broker.kill()
-        process.wait_output('is gone: trying again', 10)
+        for viewer in viewers:
+            viewer.wait_output('is gone: trying again', 10)
         self.broker = self.new_broker()
-        process.wait_output('attached again', 20)
-        before = process.out().count(' fps')
-        fbtest.wait_until(lambda: process.out().count(' fps') > before + 1, 10)
-        self.assertEqual(process.stop(signal.SIGINT), 0)
-        self.assertNotIn('unexplained', process.out())
+        for viewer in viewers:
+            viewer.wait_output('attached again', 20)
+            before = viewer.out().count(' fps')
+            fbtest.wait_until(lambda: viewer.out().count(' fps') > before + 1, 10)
+            self.assertEqual(viewer.stop(signal.SIGINT), 0)
+            self.assertNotIn('unexplained', viewer.out())
 
     def test_publisher_ends_with_signal(self):
         header, pictures = clip('420jpeg', 16, 16, 3)
