@@ -133,9 +133,10 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
         l->told_to_end = true;
         if (again || l->state == LIFECYCLE_ARRIVING)
                 end(l, 0);
-        else if (l->state == LIFECYCLE_SERVING && !l->release_slot)
+        else if (l->state == LIFECYCLE_SERVING && !l->release_slot) {
+                api_end_all(l->api, "shutdown"); /* while the name is ours: receivers may insist on that */
                 leave(l);
-        else
+        } else
                 leave_if_done(l);
         return 0;
 }
