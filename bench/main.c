@@ -285,7 +285,8 @@ int main(int argc, char **argv) {
         if (!b.report.cells)
                 return 1;
         run(&b, added);
-        (b.json ? report_print_json : report_print_markdown)(&b.report);
+        if (!interrupted)
+                (b.json ? report_print_json : report_print_markdown)(&b.report);
         free(b.report.cells);
         return interrupted ? 130 : b.failed;
 }
