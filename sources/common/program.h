@@ -60,8 +60,8 @@ void program_set_timer(Program *p, uint64_t due_ns);
 /* Waits for the broker, the timer or one of @more (at most 4), and lets the library work. */
 void program_wait(Program *p, struct pollfd *more, nfds_t n_more);
 
-/* Pushes a copy. False: it could not go out, was counted as lost and, when the reason is new, logged; there is
- * nothing else to be done about it. */
+/* Pushes a copy. False: it could not go out, was counted as lost and, when the reason is new, logged; there
+ * is nothing else to be done about it. */
 bool program_push(Program *p, const void *data, size_t size, const struct framebus_push_info *info);
 
 /*

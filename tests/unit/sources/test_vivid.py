@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""framebus-v4l2 against the kernel's vivid driver, in a virtual machine: every pixel format's bytes, and every fault."""
+"""framebus-v4l2 against the kernel's vivid driver, in a virtual machine: pixel formats by their bytes, and faults."""
 
 import os
 import struct
