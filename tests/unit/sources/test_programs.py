@@ -4,6 +4,7 @@
 
 import os
 import random
+import shutil
 import signal
 import struct
 import subprocess
@@ -226,6 +227,33 @@ class Y4m(Test):
                     self.assertEqual(plane, (0, offset, width * height, width))
                     offset += width * height
                 self.assertEqual(len(b.frames[0].planes), len(planes))
+
+    @unittest.skipUnless(shutil.which('ffmpeg'), 'no ffmpeg')
+    def test_ffmpeg(self):
+        """What ffmpeg writes, with odd sizes, byte for byte what it calls rawvideo; else a clear refusal."""
+        for fmt, code in (('yuv420p', 'YU12'), ('yuvj420p', 'YU12'), ('yuv422p', 'YU16'), ('yuv444p', 'YU24'),
+                          ('yuv411p', 'YU11'), ('gray', 'R8'), ('gray10le', 'R10'), ('gray12le', 'R12'),
+                          ('gray16le', 'R16'), ('yuv420p10le', None), ('yuva444p', None), ('gray9le', None)):
+            with self.subTest(fmt):
+                path = self.file(b'')
+                subprocess.run(['ffmpeg', '-v', 'error', '-y', '-f', 'lavfi', '-i', 'testsrc=size=35x19:rate=50',
+                                '-frames', '3', '-pix_fmt', fmt, '-strict', '-1', path, '-frames', '3',
+                                '-pix_fmt', fmt, '-f', 'rawvideo', path + '.raw'], check=True)
+                self.addCleanup(os.unlink, path + '.raw')
+                with open(path + '.raw', 'rb') as f:
+                    raw = f.read()
+                b = self.broker('framebus-y4m', path)
+                self.assertTrue(b.wait(lambda: b.modes or b.states))
+                if not code:
+                    self.assertRegex(b.states[0][1], 'DRM has no ')
+                    self.assertEqual(b.end()[0], 1)
+                    continue
+                b.start_first()
+                self.assertEqual(b.end(), (0, ''))
+                self.assertEqual(b.mode['fourcc'], fourcc(code))
+                self.assertEqual((b.mode['width'], b.mode['height'], b.mode['rate']), (35, 19, (50, 1)))
+                self.assertEqual(b''.join(f.data for f in b.frames), raw)
+                self.assertEqual(len(b.frames), 3)
 
     def test_real_time(self):
         data, frames = y4m(26, rate='50:1')
