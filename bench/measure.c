@@ -85,6 +85,20 @@ static int way_start(Group *g, Shared *s, const Config *c, Way w, unsigned int v
         return r < 0 ? r : peer_start(g, s, c, bus->address, ways[w].bus, viewers);
 }
 
+/* On a machine that is busy with something else, a short cell may be over before the first frame. */
+static void recording_wait(Group *g, Shared *s, const Config *c) {
+        uint64_t deadline = clock_now_ns() + READY_NS, delivered = 0;
+
+        sleep_ns((uint64_t)(c->seconds * 1e9));
+        for (;;) {
+                for (uint32_t i = 0; i < s->n_records; i++)
+                        delivered += shared_get(s, i)->delivered;
+                if (delivered > 0 || interrupted || group_is_broken(g) || clock_now_ns() > deadline)
+                        return;
+                sleep_ns(5 * NSEC_PER_MSEC);
+        }
+}
+
 static int record(Group *g, Shared *s, const Config *c, Result *ret) {
         uint64_t cpu_ns[_ROLE_MAX];
         int r;
@@ -95,7 +109,7 @@ static int record(Group *g, Shared *s, const Config *c, Result *ret) {
         sleep_ns(SETTLE_NS);
         group_take_cpu(g, cpu_ns);
         s->recording = 1;
-        sleep_ns((uint64_t)(c->seconds * 1e9));
+        recording_wait(g, s, c);
         s->recording = 0;
         group_take_cpu(g, cpu_ns);
         if (interrupted)
