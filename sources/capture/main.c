@@ -149,13 +149,12 @@ int main(int argc, char **argv) {
         r = program_open(&l.program, &l.options);
         if (r != 0)
                 return r;
-        r = read_request(&request);
-        if (r != 0)
-                return r;
         /* the capture program is no socket-activated service */
         (void)unsetenv("LISTEN_FDS");
         (void)unsetenv("LISTEN_PID");
         (void)unsetenv("LISTEN_FDNAMES");
-        launch_request(&l, &request);
+        l.program.exit_code = read_request(&request);
+        if (l.program.exit_code == 0)
+                launch_request(&l, &request);
         return program_finish(&l.program, &l.options);
 }
