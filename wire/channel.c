@@ -20,9 +20,6 @@
  * replies. */
 #define CHANNEL_SEND_BUFFER (32 * 1024)
 
-/* How long the other end has for reading the last messages. */
-#define CHANNEL_LINGER_USEC 5000000u
-
 struct Channel {
         sd_event *event;
         int64_t priority;
@@ -31,7 +28,7 @@ struct Channel {
         int fd; /* until the bus takes it */
         sd_bus *bus;
         bool server, open, closed;
-        sd_event_source *first_byte; /* server end, before the bus exists */
+        sd_event_source *first_byte; /* input before the bus exists (server end), and after it was finished */
         sd_event_source *drain;      /* once, after it connected */
         sd_event_source *doom;       /* once, when it is to be closed from outside of its own dispatch */
 };
@@ -45,8 +42,17 @@ static void channel_tell_closed(Channel *c) {
         c->handler->closed(c, c->userdata);
 }
 
-static int on_doom(sd_event_source *s, void *userdata) {
+static int on_gone(sd_event_source *s, void *userdata) {
         channel_tell_closed(userdata);
+        return 0;
+}
+
+static int on_doom(sd_event_source *s, void *userdata) {
+        Channel *c = userdata;
+
+        if (!c->handler->overrun)
+                return on_gone(s, userdata);
+        c->handler->overrun(c, c->userdata);
         return 0;
 }
 
@@ -193,69 +199,43 @@ int channel_new_client(sd_event *event, int fd_consume, int64_t priority, const 
         return channel_new(event, fd_consume, false, priority, handler, userdata, ret_channel);
 }
 
-/*
- * What was sent last (Lost, Ended) must reach a client that is just sending something: its write to a closed
- * socket fails, and sd-bus then drops what it has not read. So our end stays, half closed, until the other
- * hangs up.
- */
-typedef struct Linger {
-        sd_event_source *io, *timeout; /* the event loop's; @io owns the socket and this struct */
-} Linger;
-
-/* The only references are those by which the sources float. */
-static void linger_end(Linger *l) {
-        (void)sd_event_source_set_floating(l->timeout, false);
-        (void)sd_event_source_set_floating(l->io, false);
-}
-
-static int on_linger_input(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+static int on_finished_input(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         char discarded[4096];
         ssize_t n;
 
-        /* the kernel closes what descriptors there are */
-        n = recv(fd, discarded, sizeof discarded, MSG_DONTWAIT);
+        n = recv(fd, discarded, sizeof discarded, MSG_DONTWAIT); /* the kernel closes what descriptors there are */
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-                linger_end(userdata);
+                channel_tell_closed(userdata);
         return 0;
 }
 
-static int on_linger_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
-        linger_end(userdata);
-        return 0;
+static void channel_close_bus(Channel *c) {
+        c->drain = sd_event_source_disable_unref(c->drain);
+        c->doom = sd_event_source_disable_unref(c->doom);
+        if (c->bus)
+                (void)sd_bus_detach_event(c->bus);
+        sd_bus_close_unref(take_ptr(c->bus));
+        c->open = false;
 }
 
-static void channel_linger(Channel *c) {
-        _cleanup_close_ int fd = fd_dup_cloexec(sd_bus_get_fd(c->bus));
-        _cleanup_(sd_event_source_disable_unrefp) sd_event_source *io = NULL, *timeout = NULL;
-        _cleanup_free_ Linger *l = calloc(1, sizeof *l);
-
-        if (!l || fd < 0 || shutdown(fd, SHUT_WR) < 0 ||
-            sd_event_add_time_relative(c->event, &timeout, CLOCK_MONOTONIC, CHANNEL_LINGER_USEC, 0,
-                                       on_linger_timeout, l) < 0 ||
-            sd_event_add_io(c->event, &io, fd, EPOLLIN, on_linger_input, l) < 0 ||
-            sd_event_source_set_io_fd_own(io, true) < 0)
+void channel_finish(Channel *c) {
+        if (!c->bus)
                 return;
-        take_fd(fd);
-        (void)sd_event_source_set_floating(timeout, true);
-        (void)sd_event_source_set_floating(io, true);
-        (void)sd_event_source_set_destroy_callback(io, free);
-        *l = (Linger){ .io = io, .timeout = timeout };
-        take_ptr(l);
-        sd_event_source_unref(take_ptr(io));
-        sd_event_source_unref(take_ptr(timeout));
+        c->fd = fd_dup_cloexec(sd_bus_get_fd(c->bus));
+        channel_close_bus(c);
+        if (c->fd >= 0 && shutdown(c->fd, SHUT_WR) >= 0 &&
+            sd_event_add_io(c->event, &c->first_byte, c->fd, EPOLLIN, on_finished_input, c) >= 0)
+                return;
+        /* without a socket to wait for there is nothing left to wait for */
+        if (sd_event_add_defer(c->event, &c->doom, on_gone, c) >= 0)
+                (void)sd_event_source_set_priority(c->doom, c->priority);
 }
 
 Channel *channel_free(Channel *c) {
         if (!c)
                 return NULL;
-        if (c->server && c->open && c->bus)
-                channel_linger(c);
         sd_event_source_disable_unref(c->first_byte);
-        sd_event_source_disable_unref(c->drain);
-        sd_event_source_disable_unref(c->doom);
-        if (c->bus)
-                (void)sd_bus_detach_event(c->bus);
-        sd_bus_close_unref(c->bus);
+        channel_close_bus(c);
         fb_close(c->fd);
         sd_event_unref(c->event);
         free(c);
@@ -264,6 +244,10 @@ Channel *channel_free(Channel *c) {
 
 sd_bus *channel_get_bus(Channel *c) {
         return c->bus;
+}
+
+int channel_get_fd(Channel *c) {
+        return c->bus ? sd_bus_get_fd(c->bus) : c->fd;
 }
 
 bool channel_is_open(const Channel *c) {
@@ -285,7 +269,7 @@ uint64_t channel_get_n_unsent(Channel *c) {
 bool channel_is_drained(Channel *c) {
         int unread = 0;
 
-        return channel_get_n_unsent(c) == 0 && fd_get_unread(sd_bus_get_fd(c->bus), &unread) >= 0 &&
+        return channel_get_n_unsent(c) == 0 && fd_get_unread(channel_get_fd(c), &unread) >= 0 &&
                unread == 0;
 }
 

@@ -27,6 +27,8 @@ typedef struct ChannelHandler {
         void (*opened)(Channel *c, void *userdata);
         /* Hung up, or never opened and gone, or an error on the connection. Once. May free the channel. */
         void (*closed)(Channel *c, void *userdata);
+        /* The other end leaves too much unread (FB_CONTROL_QUEUE_MAX): finish or free the channel. NULL: `closed` is told. */
+        void (*overrun)(Channel *c, void *userdata);
 } ChannelHandler;
 
 /* A server end on @fd_consume (a connected AF_UNIX stream; made non-blocking), owned from now on, also on
@@ -39,14 +41,21 @@ int channel_new_client(sd_event *event, int fd_consume, int64_t priority, const 
                        void *userdata, Channel **ret_channel);
 
 /*
- * Closes and frees; no handler runs any more. What is not sent yet is lost. What was sent by an open server
- * end can be read to its end, also by a peer that is sending meanwhile: the socket is closed when the peer
- * hangs up, after 5 s at the latest, from the event loop. Takes NULL, returns NULL.
+ * Says no more: what was sent can be read to its end, also by a peer that is sending meanwhile (its write to a closed
+ * socket would fail, and sd-bus then drops what it has not read); what comes is thrown away. There is no bus any more.
+ * `closed` is told when the other end hangs up, and not before: until then it may keep unread descriptors in flight, which
+ * channel_get_fd() can be asked for. No effect before the first byte.
  */
+void channel_finish(Channel *c);
+
+/* Closes and frees; no handler runs any more. What is not sent yet is lost. Takes NULL, returns NULL. */
 Channel *channel_free(Channel *c);
 static inline void channel_freep(Channel **c) {
         channel_free(*c);
 }
+
+/* The socket, borrowed. */
+int channel_get_fd(Channel *c);
 
 /* NULL until the first byte arrived (server end). Borrowed. */
 sd_bus *channel_get_bus(Channel *c);

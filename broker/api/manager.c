@@ -309,8 +309,12 @@ void api_deinit(Api *api) {
 
 bool api_is_busy(const Api *api) {
         const RegistryEntry *e;
+        const Subscription *s;
 
-        if (!list_is_empty(&api->subscriptions) || !list_is_empty(&api->waiting) || api->n_watches > 0 ||
+        list_for_each(s, &api->subscriptions, link)
+                if (s->source)
+                        return true;
+        if (!list_is_empty(&api->waiting) || api->n_watches > 0 ||
             api->n_busy_sources > 0)
                 return true;
         list_for_each(e, &api->sources.entries, link)

@@ -174,6 +174,8 @@ static void on_worker_ended(Worker *w, const char *reason, uint64_t retry_ns, vo
                 if (!said || !s->stream.reason[0])
                         stream_set_state(&s->stream, STREAM_FAILED, reason);
                 log_warning("source %s: %s", s->name, s->stream.reason);
+        } else {
+                log_info("%s is not shown: %s", s->name, reason); /* mostly: it is no camera */
         }
         answer_calls(s, s->stream.reason[0] ? s->stream.reason : reason);
         if (s->stream.n_subscribers == 0)

@@ -91,7 +91,7 @@ static int method_set_options(sd_bus_message *m, void *userdata, sd_bus_error *r
 static int method_close(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         int r = sd_bus_reply_method_return(m, NULL);
 
-        subscription_free(userdata);
+        subscription_end(userdata);
         return r < 0 ? r : 1;
 }
 

@@ -67,17 +67,22 @@ static void detach(Subscription *s) {
         stream_remove(&s->source->stream, &s->subscriber);
         s->source = NULL;
         subscriber_deinit(&s->subscriber);
-        quota_return_subscription(&s->api->quota, s->uid);
         api_activity(s->api);
 }
 
-static void out_over(Subscriber *sub) {
-        Subscription *s = of_subscriber(sub);
-
-        if (s->channel && !channel_is_open(s->channel))
-                detach(s); /* told when it is opened */
-        else
+void subscription_end(Subscription *s) {
+        if (!s->channel) {
                 subscription_free(s);
+                return;
+        }
+        detach(s);
+        /* what is unread stays on the books until hang-up; a channel not opened yet is told the end when it is */
+        if (channel_is_open(s->channel))
+                channel_finish(s->channel);
+}
+
+static void out_over(Subscriber *sub) {
+        subscription_end(of_subscriber(sub));
 }
 
 /* Ended before the channel was opened: kept for then. */
@@ -124,7 +129,7 @@ static void on_opened(Channel *c, void *userdata) {
                 subscription_activate(s);
         else {
                 tell_end(s);
-                subscription_free(s);
+                subscription_end(s);
         }
 }
 
@@ -132,7 +137,16 @@ static void on_closed(Channel *c, void *userdata) {
         subscription_free(userdata);
 }
 
-static const ChannelHandler channel_handler = { .setup = on_setup, .opened = on_opened, .closed = on_closed };
+static void on_overrun(Channel *c, void *userdata) {
+        subscription_end(userdata);
+}
+
+static const ChannelHandler channel_handler = {
+        .setup = on_setup,
+        .opened = on_opened,
+        .closed = on_closed,
+        .overrun = on_overrun,
+};
 
 /* ---- beginning and end ---- */
 
@@ -162,7 +176,9 @@ Subscription *subscription_free(Subscription *s) {
                 return NULL;
         api = s->api;
         detach(s);
-        if (s->channel) {
+        if (s->charged)
+                quota_return_subscription(&api->quota, s->uid);
+        if (s->charged && s->channel) {
                 Caller *c = callers_find(&api->callers, s->client);
 
                 if (c)
@@ -205,6 +221,7 @@ static void subscription_add(Subscription *s, Source *source, Options *o, const 
         };
 
         o->n_wishes = 0;
+        s->charged = true;
         s->source = source;
         subscriber_init(&s->subscriber, &subscriber_ops, &options);
         list_append(&s->api->subscriptions, &s->link);

@@ -15,7 +15,7 @@ typedef struct Subscription {
         Subscriber subscriber;
         List link; /* Api::subscriptions */
         Api *api;
-        Source *source;    /* NULL: it has ended, and the channel was not opened yet */
+        Source *source;    /* NULL: it has ended, and the channel was not hung up yet */
         char *source_path;
         char *source_name;
         char *path;   /* of the object */
@@ -29,6 +29,7 @@ typedef struct Subscription {
                 BusConduit bus;
                 PeerConduit peer;
         };
+        bool charged; /* on its user's account, and on its maker's for the channel, until it is freed */
         char ended_reason[32];
         uint64_t ended_order;
 } Subscription;
@@ -40,7 +41,11 @@ int subscription_new_bus(Source *s, Caller *c, Options *o, const Mode *mode, Sub
 int subscription_new_peer(Source *s, Caller *c, Options *o, const Mode *mode, int fd_consume, Subscription **ret,
                           sd_bus_error *ret_error);
 
-/* Ends it without a word. Returns NULL. */
+/* It gets nothing from now on. On the bus it is gone; a channel stays on the books until hang-up, since descriptors that
+ * were not read keep counting. */
+void subscription_end(Subscription *s);
+
+/* Frees it without a word. Returns NULL. */
 Subscription *subscription_free(Subscription *s);
 
 /* It may get frames: on the bus once the reply is sent, on a channel once that is open. */

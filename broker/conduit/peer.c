@@ -34,7 +34,7 @@ static void peer_refresh(PeerConduit *p) {
         int bytes;
 
         if (p->fds_unread == 0 || channel_get_n_unsent(p->channel) > 0 ||
-            fd_get_unread(sd_bus_get_fd(channel_get_bus(p->channel)), &bytes) < 0)
+            fd_get_unread(channel_get_fd(p->channel), &bytes) < 0)
                 return;
         at_most = (uint32_t)bytes / MESSAGE_TRUESIZE_MIN * FB_MEMORIES_MAX;
         if (bytes > 0 && at_most == 0)

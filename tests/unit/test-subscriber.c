@@ -255,7 +255,7 @@ TEST(options_may_change_before_the_conduit_opens) {
         CHECK_SINK(&a, "f1 1"); /* neither lost nor a replay */
 }
 
-TEST(an_end_before_the_conduit_opened_says_nothing) {
+TEST(an_end_before_the_conduit_opened_is_handed_on) {
         SubscriberOptions options = { .window = 4 };
         _cleanup_source_ Source source;
         _cleanup_sink_ Sink a = { 0 };
@@ -264,7 +264,7 @@ TEST(an_end_before_the_conduit_opened_says_nothing) {
         REQUIRE(begin(&source, &a, &options, false));
         source_run(&source, 3);
         stream_end_subscriber(&source.stream, &a.sub, "destroyed", source.now);
-        CHECK_SINK(&a, "over");
+        CHECK_SINK(&a, "-3:no-credit end:destroyed over"); /* the conduit keeps it for when it opens */
         subscriber_activate(&a.sub, source.now);
         CHECK_SINK(&a, "");
 }
