@@ -175,6 +175,19 @@ class Vivid(unittest.TestCase):
         self.assertGreater(frames[-1].seq - frames[0].seq, 35)
         self.hang_up()
 
+    def test_no_signal(self):
+        self.start()
+        control('percentage_of_dropped_buffers', 100)
+        told = ('no-signal', 'the device sends no frames')
+        self.assertTrue(self.b.wait(lambda: self.b.states[-1] == told), self.b.states)
+        control('percentage_of_dropped_buffers', 0)
+        self.check_numbers([self.b.frames[-1], *self.want(2)])
+        self.assertEqual(self.b.states[-1], ('streaming', ''))
+        self.b.close()
+        status, err = self.b.end()
+        self.assertEqual(status, 0)
+        self.assertEqual(err.count(f'framebus-v4l2: {DEVICE}: no frame for 2 s'), 1)
+
     def test_damaged_buffer(self):
         self.start(rate=(20, 1))
         last = self.want(3)[-1]
