@@ -20,6 +20,9 @@
  * replies. */
 #define CHANNEL_SEND_BUFFER (32 * 1024)
 
+/* sd-bus reads at most 64 KiB while it authenticates, and no message is smaller than its fixed header. */
+#define MESSAGES_WITH_BEGIN_MAX (64 * 1024 / 16)
+
 struct Channel {
         sd_event *event;
         int64_t priority;
@@ -73,13 +76,16 @@ static int on_any_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         return 0;
 }
 
+/* What came with BEGIN: no more than sd-bus reads before that, and only as long as the answers are read. */
 static int on_drain(sd_event_source *s, void *userdata) {
         Channel *c = userdata;
         sd_bus *bus = sd_bus_ref(c->bus); /* a handler may free the channel, and the bus with it */
+        uint64_t n_unsent = 0;
 
         c->drain = sd_event_source_disable_unref(c->drain);
-        while (sd_bus_process(bus, NULL) > 0)
-                ;
+        for (unsigned int n = 0; n < MESSAGES_WITH_BEGIN_MAX && n_unsent <= FB_CONTROL_QUEUE_MAX; n++)
+                if (sd_bus_process(bus, NULL) <= 0 || sd_bus_get_n_queued_write(bus, &n_unsent) < 0)
+                        break;
         sd_bus_unref(bus);
         return 0;
 }
