@@ -1,0 +1,160 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+The whole chain on a real V4L2 device (the kernel's vivid, in a virtual machine): framebus-v4l2, the broker, a real bus and
+unrelated clients at once. What the device lost and what the subscribers were told add up; busy, forbidden and unplugged
+devices are named.
+"""
+
+import os
+import re
+import struct
+import subprocess
+import sys
+
+from gi.repository import Gio, GLib
+
+import fbtest
+from fbtest import Broker, Bus
+
+BUILD = os.environ['FB_BUILD']
+EXAMPLES = os.path.join(BUILD, 'examples')
+SUBSCRIPTION = 'org.framebus.Subscription1'
+SOURCE = '/org/framebus/source/video0'
+DRIVER = '/sys/bus/platform/drivers/vivid/'
+NV12 = struct.unpack('<I', b'NV12')[0]
+SMALL = {'fourcc': GLib.Variant('u', NV12), 'width': GLib.Variant('u', 320), 'height': GLib.Variant('u', 180),
+         'rate': GLib.Variant('(uu)', (10, 1))}
+
+
+def control(name, value):
+    subprocess.run(['v4l2-ctl', '-d', '/dev/video0', '-c', f'{name}={value}'], check=True)
+
+
+def wait_until(predicate, timeout, what):
+    """Seldom: every instruction of the virtual machine is emulated, and looking takes them from the frames."""
+    return fbtest.wait_until(predicate, timeout, what, interval=0.3)
+
+
+class Watcher:
+    """A subscription in this process: keeps (seq, device sequence) of the frames and what was lost by reason."""
+
+    def __init__(self, conn):
+        self.conn, self.frames, self.lost, self.ended, self.suspended = conn, [], {}, None, 0
+        options = {'modes': GLib.Variant('aa{sv}', [SMALL]), 'window': GLib.Variant('u', 16),
+                   'replay': GLib.Variant('b', False)}
+        conn.signal_subscribe('org.framebus', SUBSCRIPTION, None, None, None, Gio.DBusSignalFlags.NONE, self.on_signal)
+        self.path, granted = fbtest.call(conn, 'org.framebus', SOURCE, 'org.framebus.Source1', 'Subscribe',
+                                         GLib.Variant('(a{sv})', (options,)), timeout=60)
+        self.first = granted['seq'] + 1
+
+    def on_signal(self, _conn, _sender, _path, _interface, member, arguments):
+        arguments = arguments.unpack()
+        if member == 'Frame':
+            self.frames.append((arguments[0], arguments[7]['device-sequence']))
+            self.conn.call('org.framebus', self.path, SUBSCRIPTION, 'ReleaseUpTo',
+                           GLib.Variant('(t)', (arguments[0],)), None, Gio.DBusCallFlags.NONE, -1, None, None)
+        elif member == 'Lost':
+            self.lost[arguments[1]] = self.lost.get(arguments[1], 0) + arguments[0]
+        elif member == 'Ended':
+            self.ended = arguments[1]
+
+    def wait_frames(self, n, timeout=30):
+        wait_until(lambda: len(self.frames) >= n or self.ended, timeout, f'{n} frames')
+
+
+class CameraTest(fbtest.TestCase):
+    def start(self, **options):
+        self.bus = self.enter(Bus())
+        self.broker = self.enter(Broker(self.bus, args=['--log-level=debug', '--idle-timeout=0'], **options))
+        self.conn = self.bus.connect()
+        wait_until(self.is_listed, 10, 'video0 to appear')
+
+    def is_listed(self):
+        objects, = fbtest.call(self.conn, 'org.framebus', '/org/framebus', 'org.freedesktop.DBus.ObjectManager',
+                               'GetManagedObjects')
+        return SOURCE in objects
+
+    def get(self, name):
+        value, = fbtest.call(self.conn, 'org.framebus', SOURCE, 'org.freedesktop.DBus.Properties', 'Get',
+                             GLib.Variant('(ss)', ('org.framebus.Source1', name)))
+        return value
+
+    def check_numbers(self, watcher):
+        """Gaps in seq are the sum of what was told as lost, and follow the device's own counter."""
+        seqs = [seq for seq, _ in watcher.frames]
+        self.assertEqual(seqs, sorted(set(seqs)))
+        gaps = seqs[-1] - watcher.first + 1 - len(seqs)
+        self.assertEqual(gaps, sum(watcher.lost.values()), watcher.lost)
+        return gaps
+
+    def test_clients(self):
+        """Three unrelated clients and this one see the same frames; the device's gaps and Lost add up."""
+        self.start()
+        watcher = Watcher(self.conn)
+        watcher.wait_frames(5)
+        viewers = [self.enter(fbtest.Process([os.path.join(EXAMPLES, name), '--frames', '12', 'video0'],
+                                             env=self.bus.env()))
+                   for name in ('01-subscribe-sdbus', '02-subscribe-gdbus', '04-subscribe')]
+        for viewer in viewers:
+            wait_until(lambda v=viewer: v.returncode is not None, 60, 'a viewer to end')
+            self.assertEqual(viewer.returncode, 0, viewer.log())
+        control('percentage_of_dropped_buffers', 40)
+        n = len(watcher.frames)
+        watcher.wait_frames(n + 15)
+        control('percentage_of_dropped_buffers', 0)
+        self.assertGreater(self.check_numbers(watcher), 0)
+        self.assertGreater(watcher.lost.get('source', 0), 0)
+        for (seq, device), (next_seq, next_device) in zip(watcher.frames, watcher.frames[1:]):
+            self.assertEqual(next_seq - seq, next_device - device)
+        self.check_same(viewers)
+
+    def check_same(self, viewers):
+        seen = [{int(line.split()[0]): line.split()[2:] for line in v.out().splitlines() if line[:1].isdigit()}
+                for v in viewers]
+        common = set(seen[0]) & set(seen[1]) & set(seen[2])
+        self.assertGreaterEqual(len(common), 5)
+        for seq in common:
+            self.assertEqual(seen[0][seq], ['NV12', '320x180', *seen[0][seq][2:]])
+            self.assertTrue(seen[0][seq] == seen[1][seq] == seen[2][seq], seq)
+
+    def test_unplug(self):
+        """Unplugged and plugged in again: absent, with the reason; the same subscription goes on."""
+        self.start()
+        watcher = Watcher(self.conn)
+        watcher.wait_frames(5)
+        with open(DRIVER + 'unbind', 'w') as f:
+            f.write('vivid.0')
+        wait_until(lambda: self.get('State') == 'absent', 20, 'absent')
+        self.assertTrue(self.get('StateReason'))
+        n = len(watcher.frames)
+        with open(DRIVER + 'bind', 'w') as f:
+            f.write('vivid.0')
+        watcher.wait_frames(n + 5, 60)
+        self.assertEqual(self.get('State'), 'streaming')
+        self.assertIsNone(watcher.ended)
+        self.check_numbers(watcher)
+
+    def test_busy(self):
+        """A device that somebody else streams from: failed, and who holds it; it starts by itself when free."""
+        self.start()
+        holder = self.enter(fbtest.Process(['v4l2-ctl', '-d', '/dev/video0', '--stream-mmap', '--stream-count=100000']))
+        wait_until(lambda: '<' in holder.err() or holder.out(), 20, 'v4l2-ctl to stream')
+        watcher = Watcher(self.conn)
+        wait_until(lambda: self.get('State') == 'failed', 20, 'failed')
+        self.assertIn('v4l2-ctl', self.get('StateReason'))
+        self.assertRegex(self.get('StateReason'), re.compile(rf'\b{holder.pid}\b'))
+        holder.stop()
+        watcher.wait_frames(3, 60)
+
+    def test_forbidden(self):
+        """A device that the broker's user may not open: listed as failed, saying what would help."""
+        self.start(user='nobody')
+        self.assertEqual(self.get('State'), 'failed')
+        self.assertIn('video', self.get('StateReason'))
+
+
+if __name__ == '__main__':
+    if not os.path.exists('/dev/video0'):
+        fbtest.skip_all('there is no /dev/video0')
+    fbtest.main()
