@@ -8,7 +8,7 @@ set -euo pipefail
 address=unix:path=/run/dbus/system_bus_socket
 member=(setpriv --reuid=daemon --regid=daemon --groups=video)
 rounds=15
-[ "${FB_FULL:-}" != 1 ] || rounds=500
+[ "${FB_FULL:-}" != 1 ] || rounds=250
 stranger=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
 
 step() {

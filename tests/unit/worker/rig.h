@@ -23,7 +23,7 @@ typedef enum RigAction {
         RIG_FREE,
         RIG_STOP_AND_START,
         RIG_SUCCEED,
-        RIG_HOLD, /* leave the channel alone */
+        RIG_SLEEP, /* until all has happened */
 } RigAction;
 
 typedef struct Rig {
@@ -69,6 +69,8 @@ static inline void rig_act(Rig *rig, RigAction action) {
                 CHECK_INT(worker_start(rig->worker), 0);
         if (action == RIG_FREE)
                 rig->worker = worker_free(rig->worker);
+        if (action == RIG_SLEEP)
+                usleep(200000);
         if (action == RIG_SUCCEED)
                 worker_succeeded(rig->worker);
 }
@@ -83,8 +85,8 @@ static inline void rig_on_connected(Worker *w, int fd_consume, void *userdata) {
         rig->n_connected++;
         rig->connected_ns = clock_now_ns();
         CHECK(worker_is_running(w));
-        if (rig->on_connected != RIG_HOLD)
-                CHECK(sd_event_add_io(rig->event, &rig->io, fd_consume, EPOLLIN, rig_on_io, rig) >= 0);
+        CHECK(sd_event_add_io(rig->event, &rig->io, fd_consume, EPOLLIN, rig_on_io, rig) >= 0);
+        CHECK(sd_event_source_set_priority(rig->io, 10) >= 0); /* after the news of the process */
         rig_act(rig, rig->on_connected);
 }
 
