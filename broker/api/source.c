@@ -38,6 +38,8 @@ static void source_update_busy(Source *s) {
         api_activity(s->api);
 }
 
+static void linger(Source *s);
+
 /* ---- calls that wait for the modes ---- */
 
 /* Answers everybody who waits: by doing what was asked, or, with @reason, by the error. */
@@ -74,12 +76,12 @@ static void answer_calls(Source *s, const char *reason) {
 
 static int on_modes_timeout(sd_event_source *e, uint64_t usec, void *userdata) {
         answer_calls(userdata, "it did not say within 15 s what it can do");
+        linger(userdata);
         return 0;
 }
 
 int source_wait_for_modes(Source *s, sd_bus_message *m, sd_bus_error *ret_error) {
         WaitingCall *c;
-        int r = 0;
 
         if (s->n_calls >= SOURCE_CALLS_MAX)
                 return api_error(ret_error, FB_E_LIMIT, "%u calls wait for source '%s' to say what it can do",
@@ -89,18 +91,8 @@ int source_wait_for_modes(Source *s, sd_bus_message *m, sd_bus_error *ret_error)
                 return -ENOMEM;
         c->message = sd_bus_message_ref(m);
         list_append(&s->calls, &c->link);
-        if (!s->modes_timeout)
-                r = sd_event_add_time_relative(s->api->event, &s->modes_timeout, CLOCK_MONOTONIC,
-                                               SOURCE_MODES_TIMEOUT_NS / NSEC_PER_USEC, 0, on_modes_timeout, s);
-        if (r < 0) {
-                list_remove(&c->link);
-                sd_bus_message_unref(c->message);
-                free(c);
-                return r;
-        }
         s->n_calls++;
         source_probe(s);
-        source_update_busy(s);
         return 1;
 }
 
@@ -141,8 +133,10 @@ static void need_program(Source *s) {
 
 void source_probe(Source *s) {
         need_program(s);
-        if (list_is_empty(&s->calls))
-                linger(s);
+        if (!s->modes_timeout &&
+            sd_event_add_time_relative(s->api->event, &s->modes_timeout, CLOCK_MONOTONIC,
+                                       SOURCE_MODES_TIMEOUT_NS / NSEC_PER_USEC, 0, on_modes_timeout, s) < 0)
+                answer_calls(s, "no memory");
 }
 
 static void on_worker_connected(Worker *w, int fd_consume, void *userdata) {

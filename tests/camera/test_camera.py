@@ -93,7 +93,7 @@ class CameraTest(fbtest.TestCase):
         self.start()
         watcher = Watcher(self.conn)
         watcher.wait_frames(5)
-        viewers = [self.enter(fbtest.Process([os.path.join(EXAMPLES, name), '--frames', '12', 'video0'],
+        viewers = [self.enter(fbtest.Process([os.path.join(EXAMPLES, name), '--frames', '30', 'video0'],
                                              env=self.bus.env()))
                    for name in ('01-subscribe-sdbus', '02-subscribe-gdbus', '04-subscribe')]
         for viewer in viewers:
@@ -113,7 +113,7 @@ class CameraTest(fbtest.TestCase):
         seen = [{int(line.split()[0]): line.split()[2:] for line in v.out().splitlines() if line[:1].isdigit()}
                 for v in viewers]
         common = set(seen[0]) & set(seen[1]) & set(seen[2])
-        self.assertGreaterEqual(len(common), 5)
+        self.assertGreaterEqual(len(common), 3)
         for seq in common:
             self.assertEqual(seen[0][seq], ['NV12', '320x180', *seen[0][seq][2:]])
             self.assertTrue(seen[0][seq] == seen[1][seq] == seen[2][seq], seq)
