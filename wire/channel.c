@@ -81,11 +81,17 @@ static int on_drain(sd_event_source *s, void *userdata) {
         Channel *c = userdata;
         sd_bus *bus = sd_bus_ref(c->bus); /* a handler may free the channel, and the bus with it */
         uint64_t n_unsent = 0;
+        int r = 1;
 
         c->drain = sd_event_source_disable_unref(c->drain);
-        for (unsigned int n = 0; n < MESSAGES_WITH_BEGIN_MAX && n_unsent <= FB_CONTROL_QUEUE_MAX; n++)
-                if (sd_bus_process(bus, NULL) <= 0 || sd_bus_get_n_queued_write(bus, &n_unsent) < 0)
-                        break;
+        for (unsigned int n = 0; r > 0 && n < MESSAGES_WITH_BEGIN_MAX && n_unsent <= FB_CONTROL_QUEUE_MAX; n++) {
+                r = sd_bus_process(bus, NULL);
+                if (r > 0)
+                        r = sd_bus_get_n_queued_write(bus, &n_unsent) < 0 ? 0 : 1;
+        }
+        /* as sd-bus does when its own event source fails; a bus that is open still has its channel */
+        if (r < 0 && sd_bus_is_open(bus) > 0)
+                channel_tell_closed(c);
         sd_bus_unref(bus);
         return 0;
 }
