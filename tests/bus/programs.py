@@ -268,14 +268,16 @@ class Raw:
             self.send(b'BEGIN\r\n')
         return self
 
-    def message(self, path, interface, member, parameters=None, destination=None):
-        """A method call as bytes, and its serial number."""
+    def message(self, path, interface, member, parameters=None, destination=None, fds=None):
+        """A method call as bytes, and its serial number. fds: a Gio.UnixFDList to announce."""
         message = Gio.DBusMessage.new_method_call(destination, path, interface, member)
+        if fds is not None:
+            message.set_unix_fd_list(fds)
         if parameters is not None:
             message.set_body(parameters)
         self.serial += 1
         message.set_serial(self.serial)
-        return bytes(message.to_blob(Gio.DBusCapabilityFlags.NONE)), self.serial
+        return bytes(message.to_blob(Gio.DBusCapabilityFlags.UNIX_FD_PASSING)), self.serial
 
     def hello(self):
         self.call('/org/freedesktop/DBus', 'org.freedesktop.DBus', 'Hello', destination='org.freedesktop.DBus')
@@ -305,12 +307,14 @@ class Raw:
         return self.reply(serial)
 
     def hung_up(self):
-        """Reads on to the end of file, which has to come."""
+        """Reads on to the end of file, which has to come; the bytes until then."""
+        n = 0
         try:
-            while self.socket.recv(65536):
-                pass
+            while data := self.socket.recv(65536):
+                n += len(data)
         except ConnectionResetError:
             pass
+        return n
 
     def close(self):
         self.socket.close()
