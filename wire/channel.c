@@ -15,13 +15,11 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "interfaces/wire.h"
+#include "wire/pump.h"
 
 /* Room for a full window of frames (768 bytes each in the kernel's books) several times over, and for
  * replies. */
 #define CHANNEL_SEND_BUFFER (32 * 1024)
-
-/* sd-bus reads at most 64 KiB while it authenticates, and no message is smaller than its fixed header. */
-#define MESSAGES_WITH_BEGIN_MAX (64 * 1024 / 16)
 
 struct Channel {
         sd_event *event;
@@ -30,6 +28,7 @@ struct Channel {
         void *userdata;
         int fd; /* until the bus takes it */
         sd_bus *bus;
+        Pump *pump; /* server end, once it is open: what runs the bus */
         bool server, open, closed;
         sd_event_source *first_byte; /* input before the bus exists (server end), and after it was finished */
         sd_event_source *drain;      /* once, after it connected */
@@ -76,23 +75,21 @@ static int on_any_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         return 0;
 }
 
-/* What came with BEGIN: no more than sd-bus reads before that, and only as long as the answers are read. */
+static void on_pump_failed(void *userdata) {
+        channel_tell_closed(userdata);
+}
+
+/* From here on it is the pump's: that takes what came with BEGIN, too. */
 static int on_drain(sd_event_source *s, void *userdata) {
         Channel *c = userdata;
-        sd_bus *bus = sd_bus_ref(c->bus); /* a handler may free the channel, and the bus with it */
-        uint64_t n_unsent = 0;
-        int r = 1;
+        int r;
 
         c->drain = sd_event_source_disable_unref(c->drain);
-        for (unsigned int n = 0; r > 0 && n < MESSAGES_WITH_BEGIN_MAX && n_unsent <= FB_CONTROL_QUEUE_MAX; n++) {
-                r = sd_bus_process(bus, NULL);
-                if (r > 0)
-                        r = sd_bus_get_n_queued_write(bus, &n_unsent) < 0 ? 0 : 1;
-        }
-        /* as sd-bus does when its own event source fails; a bus that is open still has its channel */
-        if (r < 0 && sd_bus_is_open(bus) > 0)
+        r = sd_bus_detach_event(c->bus);
+        if (r >= 0)
+                r = pump_new(c->event, c->bus, c->priority, on_pump_failed, c, &c->pump);
+        if (r < 0)
                 channel_tell_closed(c);
-        sd_bus_unref(bus);
         return 0;
 }
 
@@ -224,6 +221,7 @@ static int on_finished_input(sd_event_source *s, int fd, uint32_t revents, void 
 static void channel_close_bus(Channel *c) {
         c->drain = sd_event_source_disable_unref(c->drain);
         c->doom = sd_event_source_disable_unref(c->doom);
+        c->pump = pump_free(c->pump);
         if (c->bus)
                 (void)sd_bus_detach_event(c->bus);
         sd_bus_close_unref(take_ptr(c->bus));
@@ -286,9 +284,14 @@ bool channel_is_drained(Channel *c) {
 }
 
 int channel_send(Channel *c, sd_bus_message *m) {
+        int r;
+
         if (!c->open)
                 return -ENOTCONN;
         if (channel_get_n_unsent(c) > FB_CONTROL_QUEUE_MAX)
                 return -EXFULL;
-        return sd_bus_send(c->bus, m, NULL);
+        r = sd_bus_send(c->bus, m, NULL);
+        if (c->pump)
+                pump_sent(c->pump);
+        return r;
 }
