@@ -12,7 +12,7 @@ rounds=15
 stranger=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
 
 step() {
-    echo "--- $*"
+    echo "--- $SECONDS s: $*"
 }
 
 fail() {
@@ -76,9 +76,10 @@ for transport in bus peer peer-own-socket; do
 done
 
 step 'the program runs in an instance of its own, and ends with the last who watches'
+rm /tmp/frames
 "${member[@]}" fb-client --address "$address" --source bars --seconds 60 --stay > /tmp/frames &
 client=$!
-until_true 10 grep -q '"frame"' /tmp/frames
+until_true 10 grep -qs '"frame"' /tmp/frames
 [ "$(count_programs)" = 1 ] || fail "$(count_programs) programs"
 program=$(pgrep -x framebus-patter)
 [ "$(ps -o user:20= -p "$program")" = framebus-capture ] || fail 'it runs as somebody else'
@@ -143,9 +144,10 @@ second=$(main_pid)
     fail "fb-client says $?"
 
 step 'kill -9 of the broker while frames flow leaves no program behind'
+rm /tmp/frames
 "${member[@]}" fb-client --address "$address" --source bars --seconds 20 > /tmp/frames &
 client=$!
-until_true 10 grep -q '"frame"' /tmp/frames
+until_true 10 grep -qs '"frame"' /tmp/frames
 kill -KILL "$(main_pid)"
 wait "$client" || true
 until_true 10 no_program_runs

@@ -14,7 +14,7 @@ as=(setpriv --reuid=$user --regid=$user --clear-groups env -i PATH=/usr/bin:/bin
 session=("${as[@]}" XDG_RUNTIME_DIR=$runtime DBUS_SESSION_BUS_ADDRESS=unix:path=$runtime/bus)
 
 step() {
-    echo "--- $*"
+    echo "--- $SECONDS s: $*"
 }
 
 fail() {
@@ -61,6 +61,8 @@ cat > /run/systemd/system/fb-test-session.service <<UNIT
 Type=notify
 User=$user
 Delegate=yes
+KillMode=mixed
+TimeoutStopSec=15
 RuntimeDirectory=user/$user
 RuntimeDirectoryMode=0700
 Environment=XDG_RUNTIME_DIR=$runtime HOME=$home
@@ -80,9 +82,10 @@ resolve mine
 pgrep -x -u $user "dbus-$bus" > /dev/null || fail 'it is the wrong bus'
 
 step 'frames come from a capture program that is its child'
+rm -f /tmp/frames
 "${session[@]}" fb-client --source mine --seconds 60 --stay > /tmp/frames &
 client=$!
-until_true 10 grep -q '"frame"' /tmp/frames
+until_true 10 grep -qs '"frame"' /tmp/frames
 program=$(pgrep -x framebus-patter)
 [ "$(ps -o ppid= -p "$program" | tr -d ' ')" = "$(main_pid)" ] || fail 'it is the child of somebody else'
 [ "$(ps -o user:20= -p "$program")" = $user ] || fail 'it runs as somebody else'
@@ -106,6 +109,7 @@ step 'the end of the session is the end of the broker'
 pid=$(main_pid)
 systemctl stop fb-test-session.service
 until_true 10 test ! -e "/proc/$pid"
+[ "$(systemctl show -P Result fb-test-session.service)" = success ] || fail 'something had to be killed'
 
 step 'a session bus without systemd starts it, too'
 cat > /tmp/bare.sh <<'BARE'
