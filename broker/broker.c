@@ -12,8 +12,9 @@
 #include "broker/feeds.h"
 #include "broker/lifecycle.h"
 
-/* What clients may make us hold is bounded per client, but sd-bus takes up to 1024 descriptors in one message that is not
- * complete yet: as many as we can have, then. What we send is bounded far below the default soft limit, see wire.h. */
+/* What clients may make us hold is bounded per client, but sd-bus takes up to 1024 descriptors in one message
+ * that is not complete yet: as many as we can have, then. What we send is bounded far below the default soft
+ * limit, see wire.h. */
 #define FDS_WANTED 524288
 
 #define CAPTURE_SOCKET "/run/framebus/capture"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A session's broker runs capture programs itself; the system's asks for them at the capture socket, and says only
- * which: the configuration is read again at the other end. Where that socket exists, the devices and the configuration of
- * the system are the system broker's alone.
+ * A session's broker runs capture programs itself; the system's asks for them at the capture socket, and says
+ * only which: the configuration is read again at the other end. Where that socket exists, the devices and the
+ * configuration of the system are the system broker's alone.
  */
 #include "broker/feeds.h"
 
@@ -49,8 +49,8 @@ static void add_configured(Feeds *f, const Config *config) {
 
                 if (asprintf(&request, "SOURCE %s\n", c->name) < 0)
                         continue;
-                add_source(f, c->name, c->description, driver_of(c->argv[0]), (const char *const *)c->argv, request,
-                           true, &s);
+                add_source(f, c->name, c->description, driver_of(c->argv[0]), (const char *const *)c->argv,
+                           request, true, &s);
         }
 }
 
@@ -82,7 +82,8 @@ static void on_appeared(const char *path, const char *name, void *userdata) {
 
         if (!s && asprintf(&request, "DEVICE %s\n", path) >= 0)
                 add_source(f, name, NULL, "v4l2", argv, request, false, &s);
-        /* what it can do, and whether it is a camera at all, its program says; again if it could not be opened */
+        /* what it can do, and whether it is a camera at all, its program says; again if it could not be
+         * opened */
         if (s && s->worker && s->stream.n_modes == 0)
                 source_probe(s);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which sources there are without anybody publishing: those of sources.d and the capture devices of this machine. */
+/* Which sources there are without anybody publishing: those of sources.d and the capture devices of this
+ * machine. */
 #pragma once
 
 #include "broker/api/api.h"

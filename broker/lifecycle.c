@@ -69,7 +69,8 @@ static int on_requested(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
                 return 0;
         }
         if (error)
-                log_error("cannot own %s: %s (does the bus policy allow this user to?)", FB_BUS_NAME, error->message);
+                log_error("cannot own %s: %s (does the bus policy allow this user to?)", FB_BUS_NAME,
+                          error->message);
         else
                 log_error("another broker owns %s: --replace takes over from it", FB_BUS_NAME);
         finish(l, error ? 1 : 3);
@@ -124,8 +125,8 @@ static int on_name_lost(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         return 0;
 }
 
-/* systemd sends one as soon as the name is released, so it must not cost the calls that came before that; neither need
- * any other first one. */
+/* systemd sends one as soon as the name is released, so it must not cost the calls that came before that;
+ * neither need any other first one. */
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         Lifecycle *l = userdata;
         bool again = l->told_to_end;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The broker's time on the bus: takes the name, leaves it when nothing is to be done, ends on a signal or when replaced.
+ * The broker's time on the bus: takes the name, leaves it when nothing is to be done, ends on a signal or
+ * when replaced.
  *
- * Leaving loses no call: the name is released first; calls that came before are still answered, and if one of them gives
- * the broker work it takes the name again, before an activated successor can; calls that come after activate a new one.
+ * Leaving loses no call: the name is released first; calls that came before are still answered, and if one of
+ * them gives the broker work it takes the name again, before an activated successor can; calls that come
+ * after activate a new one.
  */
 #pragma once
 

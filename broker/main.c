@@ -19,9 +19,11 @@ enum { EXIT_USAGE = 2 };
 static void print_help(void) {
         printf("framebusd [OPTIONS]\n"
                "\n"
-               "The Framebus broker: lets many programs watch one camera. Usually started by D-Bus activation.\n"
+               "The Framebus broker: lets many programs watch one camera. Usually started by D-Bus "
+               "activation.\n"
                "\n"
-               "  --session               serve the session bus (default, unless activated on the system bus)\n"
+               "  --session               serve the session bus (default, unless activated on the system "
+               "bus)\n"
                "  --system                serve the system bus\n"
                "  --replace               take over from a broker that runs\n"
                "  --config=DIR            read DIR/sources.d instead of the usual folders\n"
@@ -45,11 +47,15 @@ static int parse_idle(const char *s, uint64_t *ret_ns) {
 /* 0: go on; 1: done; negative: bad option, said. */
 static int parse_options(int argc, char **argv, BrokerOptions *o) {
         static const struct option options[] = {
-                { "session", no_argument, NULL, 's' },       { "system", no_argument, NULL, 'S' },
-                { "replace", no_argument, NULL, 'r' },       { "config", required_argument, NULL, 'c' },
-                { "idle-timeout", required_argument, NULL, 'i' }, { "log-level", required_argument, NULL, 'l' },
-                { "help", no_argument, NULL, 'h' },          { "version", no_argument, NULL, 'v' },
-                { 0 },
+                        {"session", no_argument, NULL, 's'},
+                        {"system", no_argument, NULL, 'S'},
+                        {"replace", no_argument, NULL, 'r'},
+                        {"config", required_argument, NULL, 'c'},
+                        {"idle-timeout", required_argument, NULL, 'i'},
+                        {"log-level", required_argument, NULL, 'l'},
+                        {"help", no_argument, NULL, 'h'},
+                        {"version", no_argument, NULL, 'v'},
+                        {0},
         };
         int c, level;
 
@@ -68,7 +74,8 @@ static int parse_options(int argc, char **argv, BrokerOptions *o) {
                 case 'i':
                         if (parse_idle(optarg, &o->idle_ns) >= 0)
                                 break;
-                        fprintf(stderr, "framebusd: --idle-timeout: '%s' is not a number of seconds\n", optarg);
+                        fprintf(stderr, "framebusd: --idle-timeout: '%s' is not a number of seconds\n",
+                                optarg);
                         return -EINVAL;
                 case 'l':
                         level = log_level_from_string(optarg);

@@ -212,7 +212,8 @@ static int on_finished_input(sd_event_source *s, int fd, uint32_t revents, void 
         char discarded[4096];
         ssize_t n;
 
-        n = recv(fd, discarded, sizeof discarded, MSG_DONTWAIT); /* the kernel closes what descriptors there are */
+        /* the kernel closes what descriptors there are */
+        n = recv(fd, discarded, sizeof discarded, MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
                 channel_tell_closed(userdata);
         return 0;

@@ -27,7 +27,8 @@ typedef struct ChannelHandler {
         void (*opened)(Channel *c, void *userdata);
         /* Hung up, or never opened and gone, or an error on the connection. Once. May free the channel. */
         void (*closed)(Channel *c, void *userdata);
-        /* The other end leaves too much unread (FB_CONTROL_QUEUE_MAX): finish or free the channel. NULL: `closed` is told. */
+        /* The other end leaves too much unread (FB_CONTROL_QUEUE_MAX): finish or free the channel. NULL:
+         * `closed` is told. */
         void (*overrun)(Channel *c, void *userdata);
 } ChannelHandler;
 
@@ -41,10 +42,10 @@ int channel_new_client(sd_event *event, int fd_consume, int64_t priority, const 
                        void *userdata, Channel **ret_channel);
 
 /*
- * Says no more: what was sent can be read to its end, also by a peer that is sending meanwhile (its write to a closed
- * socket would fail, and sd-bus then drops what it has not read); what comes is thrown away. There is no bus any more.
- * `closed` is told when the other end hangs up, and not before: until then it may keep unread descriptors in flight, which
- * channel_get_fd() can be asked for. No effect before the first byte.
+ * Says no more: what was sent can be read to its end, also by a peer that is sending meanwhile (its write to
+ * a closed socket would fail, and sd-bus then drops what it has not read); what comes is thrown away. There
+ * is no bus any more. `closed` is told when the other end hangs up, and not before: until then it may keep
+ * unread descriptors in flight, which channel_get_fd() can be asked for. No effect before the first byte.
  */
 void channel_finish(Channel *c);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs a connected sd_bus from an event loop, without sd_bus_attach_event(): that one has every connection looked at
- * (events, timeout) in every iteration of the loop, and dispatches one message an iteration, so that n clients cost
- * n^2. A pump costs nothing until its socket is ready, and then takes what is there, within bounds.
+ * Runs a connected sd_bus from an event loop, without sd_bus_attach_event(): that one has every connection
+ * looked at (events, timeout) in every iteration of the loop, and dispatches one message an iteration, so
+ * that n clients cost n^2. A pump costs nothing until its socket is ready, and then takes what is there,
+ * within bounds.
  *
- * For a connection that is authenticated and makes no method calls of its own: nothing here waits for time-outs.
+ * For a connection that is authenticated and makes no method calls of its own: nothing here waits for
+ * time-outs.
  */
 #pragma once
 
@@ -15,12 +17,13 @@ typedef struct Pump Pump;
 
 /*
  * @bus     referenced; not attached to an event loop
- * @failed  the connection cannot go on (what came is no D-Bus). Hang-up is told by sd-bus itself, as Disconnected.
- * Handlers of messages, and @failed, may free the pump.
+ * @failed  the connection cannot go on (what came is no D-Bus). Hang-up is told by sd-bus itself, as
+ * Disconnected. Handlers of messages, and @failed, may free the pump.
  */
 int pump_new(sd_event *event, sd_bus *bus, int64_t priority, void (*failed)(void *userdata), void *userdata,
              Pump **ret);
 Pump *pump_free(Pump *p);
 
-/* Something was sent from outside of the pump's own handlers: what did not fit goes out when there is room. */
+/* Something was sent from outside of the pump's own handlers: what did not fit goes out when there is
+ * room. */
 void pump_sent(Pump *p);

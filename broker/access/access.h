@@ -2,8 +2,8 @@
 /*
  * Who may do what with which source. Pure. Behind the bus's own policy, which is asked first.
  *
- * Without rules: on the session bus the own user and uid 0 may do everything. On the system bus whoever the policy file
- * lets through may see and watch; publishing is for uid 0 and the broker's own user.
+ * Without rules: on the session bus the own user and uid 0 may do everything. On the system bus whoever the
+ * policy file lets through may see and watch; publishing is for uid 0 and the broker's own user.
  */
 #pragma once
 

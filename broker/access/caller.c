@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * See caller.h. Order: held messages are queued again one at a time, the next when the one before was seen again; newer
- * ones of that sender join the held ones meanwhile. sd_bus_query_sender_creds() and sd_bus_track are not used: both
- * wait for the driver.
+ * See caller.h. Order: held messages are queued again one at a time, the next when the one before was seen
+ * again; newer ones of that sender join the held ones meanwhile. sd_bus_query_sender_creds() and sd_bus_track
+ * are not used: both wait for the driver.
  */
 #include "broker/access/caller.h"
 
@@ -150,8 +150,8 @@ static void probe_fds(Caller *c) {
 
         c->probed = true;
         if (fd < 0 ||
-            sd_bus_message_new_method_call(c->callers->bus, &m, c->unique_name, "/", "org.freedesktop.DBus.Peer",
-                                           "Ping") < 0 ||
+            sd_bus_message_new_method_call(c->callers->bus, &m, c->unique_name, "/",
+                                           "org.freedesktop.DBus.Peer", "Ping") < 0 ||
             sd_bus_message_append(m, "h", fd) < 0 || sd_bus_message_set_auto_start(m, 0) < 0)
                 return;
         (void)sd_bus_call_async(c->callers->bus, &c->probe_slot, m, on_probe, c, 0);
@@ -204,9 +204,10 @@ static int hold(Caller *c, sd_bus_message *m) {
         HeldMessage *h;
 
         if (c->n_held >= CALLER_HELD_MAX)
-                return sd_bus_reply_method_errorf(m, FB_ERROR_LIMITS_EXCEEDED,
-                                                  "more than %u calls while the caller's credentials are asked for",
-                                                  CALLER_HELD_MAX);
+                return sd_bus_reply_method_errorf(
+                                m, FB_ERROR_LIMITS_EXCEEDED,
+                                "more than %u calls while the caller's credentials are asked for",
+                                CALLER_HELD_MAX);
         h = calloc(1, sizeof *h);
         if (!h)
                 return -ENOMEM;
@@ -260,7 +261,8 @@ int callers_init(Callers *cs, sd_bus *bus, const CallersHandler *handler, void *
         if (r < 0)
                 return r;
         return sd_bus_match_signal_async(bus, &cs->gone_slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                                         "org.freedesktop.DBus", "NameOwnerChanged", on_name_owner_changed, NULL, cs);
+                                         "org.freedesktop.DBus", "NameOwnerChanged", on_name_owner_changed,
+                                         NULL, cs);
 }
 
 void callers_deinit(Callers *cs) {

@@ -2,13 +2,14 @@
 /*
  * Who calls: credentials of bus connections, from the bus driver and never from the client's words.
  *
- * They are asked for once a connection, asynchronously, ahead of the vtables: a filter holds the messages of a sender
- * that is not known yet and queues them again, in order, when it is. So no method ever waits, and callers_of() is
- * never NULL in one. They are forgotten when the connection leaves the bus.
+ * They are asked for once a connection, asynchronously, ahead of the vtables: a filter holds the messages of
+ * a sender that is not known yet and queues them again, in order, when it is. So no method ever waits, and
+ * callers_of() is never NULL in one. They are forgotten when the connection leaves the bus.
  *
- * Whether a connection can receive descriptors is known to the bus alone. Before a call that needs it (Subscribe, Attach,
- * AttachTo, Publish) the connection is sent a Peer.Ping that carries one: both dbus-daemon and dbus-broker refuse
- * it in the driver's name if it cannot, and that answer is there before the credentials asked for next.
+ * Whether a connection can receive descriptors is known to the bus alone. Before a call that needs it
+ * (Subscribe, Attach, AttachTo, Publish) the connection is sent a Peer.Ping that carries one: both
+ * dbus-daemon and dbus-broker refuse it in the driver's name if it cannot, and that answer is there before
+ * the credentials asked for next.
  */
 #pragma once
 
@@ -58,7 +59,8 @@ struct Callers {
         sd_bus_slot *filter_slot, *gone_slot;
 };
 
-/* @bus must be a bus connection whose vtables are added afterwards or before, but that is not processed yet. */
+/* @bus must be a bus connection whose vtables are added afterwards or before, but that is not processed
+ * yet. */
 int callers_init(Callers *c, sd_bus *bus, const CallersHandler *handler, void *userdata);
 void callers_deinit(Callers *c);
 

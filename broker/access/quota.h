@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What one connection and one user may have at once. Charged when granted; a channel stays charged to the connection it
- * was handed to until hang-up, since a reply that is not read keeps its descriptor alive.
+ * What one connection and one user may have at once. Charged when granted; a channel stays charged to the
+ * connection it was handed to until hang-up, since a reply that is not read keeps its descriptor alive.
  */
 #pragma once
 

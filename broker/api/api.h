@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the interfaces' implementations share: the broker's parts, put together. Streams, conduits, publications and
- * access know nothing of each other; here they meet.
+ * What the interfaces' implementations share: the broker's parts, put together. Streams, conduits,
+ * publications and access know nothing of each other; here they meet.
  */
 #pragma once
 

@@ -5,7 +5,7 @@
 #include <systemd/sd-bus.h>
 
 /*
- * Fills @ret_error for @r: an FB_E_*'s D-Bus name with the message @format, or what sd-bus makes of a negative errno.
- * Returns what a method handler may return.
+ * Fills @ret_error for @r: an FB_E_*'s D-Bus name with the message @format, or what sd-bus makes of a
+ * negative errno. Returns what a method handler may return.
  */
 int api_error(sd_bus_error *ret_error, int r, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -79,7 +79,8 @@ static int read_publish(sd_bus_message *m, SourcePublishOptions *o, sd_bus_error
         return r;
 }
 
-static int check_publisher(Api *api, const Caller *c, const SourcePublishOptions *o, sd_bus_error *ret_error) {
+static int check_publisher(Api *api, const Caller *c, const SourcePublishOptions *o,
+                           sd_bus_error *ret_error) {
         if (!access_allows(&api->access, c->uid, o->name, ACCESS_PUBLISH))
                 return api_error(ret_error, FB_E_ACCESS_DENIED, "you may not publish '%s'", o->name);
         if (c->cannot_pass_fds)
@@ -87,7 +88,8 @@ static int check_publisher(Api *api, const Caller *c, const SourcePublishOptions
                                  "your bus connection did not negotiate the passing of file descriptors");
         if (c->n_channels >= FB_CHANNELS_PER_CONNECTION)
                 return api_error(ret_error, FB_E_LIMIT,
-                                 "your bus connection has %u channels that were not hung up, the most that one may have",
+                                 "your bus connection has %u channels that were not hung up, the most that "
+                                 "one may have",
                                  c->n_channels);
         return 0;
 }
@@ -112,7 +114,8 @@ static int method_publish(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         r = source_new_published(api, &o, &s, &channel);
         if (r == FB_E_INVALID_NAME)
                 return api_error(ret_error, r,
-                                 "a name is 1 to %u characters out of [A-Za-z0-9._:-], not beginning with a dot",
+                                 "a name is 1 to %u characters out of [A-Za-z0-9._:-], not beginning with a "
+                                 "dot",
                                  FB_NAME_MAX);
         if (r > 0)
                 return api_error(ret_error, r, "the name '%s' has an owner already", o.name);
@@ -168,14 +171,15 @@ static int append_subscription(sd_bus_message *m, const Subscription *s) {
 
         r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
         if (r >= 0)
-                r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}", "source", "s", s->source_name, "path", "o",
-                                          s->source_path, "uid", "u", (uint32_t)s->uid, "pid", "u",
-                                          (uint32_t)s->pid, "client", "s", s->client, "conduit", "s",
+                r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}", "source", "s", s->source_name,
+                                          "path", "o", s->source_path, "uid", "u", (uint32_t)s->uid, "pid",
+                                          "u", (uint32_t)s->pid, "client", "s", s->client, "conduit", "s",
                                           s->conduit.ops->name);
         if (r >= 0)
-                r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", "window", "u", sub->options.window, "in-flight",
-                                          "u", window_in_flight(&sub->window), "since", "t", s->since_ns,
-                                          "suspended", "b", (int)sub->suspended, "delivered", "t", sub->delivered);
+                r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", "window", "u", sub->options.window,
+                                          "in-flight", "u", window_in_flight(&sub->window), "since", "t",
+                                          s->since_ns, "suspended", "b", (int)sub->suspended, "delivered",
+                                          "t", sub->delivered);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");
         if (r >= 0)
@@ -214,8 +218,8 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
                         sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         if (strcmp(property, "Features") == 0)
                 return sd_bus_message_append(reply, "as", 2, "replay", "max-rate");
-        return sd_bus_message_append(reply, "s",
-                                     strcmp(property, "Version") == 0 ? FB_VERSION : ((Api *)userdata)->epoch);
+        return sd_bus_message_append(
+                        reply, "s", strcmp(property, "Version") == 0 ? FB_VERSION : ((Api *)userdata)->epoch);
 }
 
 #define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED
@@ -259,7 +263,8 @@ int api_init(Api *api, sd_event *event, sd_bus *bus, const ApiConfig *config, co
              void *userdata) {
         int r;
 
-        *api = (Api){ .event = event, .bus = bus, .config = *config, .handler = handler, .userdata = userdata };
+        *api = (Api){ .event = event, .bus = bus, .config = *config, .handler = handler };
+        api->userdata = userdata;
         api->access = (Access){ .system = config->system, .own = geteuid() };
         registry_init(&api->sources);
         list_init(&api->waiting);

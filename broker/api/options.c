@@ -111,7 +111,7 @@ static const struct {
         { FB_KEY_WINDOW, "frames in flight, 'u' from 1 to 16" },
         { FB_KEY_DROP, "'s', \"newest\" or \"latest\"" },
         { FB_KEY_MAX_RATE, "'(uu)', frames a second as a fraction, with a denominator that is not 0" },
-        { FB_KEY_MODES, "'aa{sv}' of at most 256 modes (fourcc u, modifier t, width u, height u, rate (uu))" },
+        { FB_KEY_MODES, "'aa{sv}' of at most 256 modes: fourcc u, modifier t, width u, height u, rate (uu)" },
         { FB_KEY_MEMORY, "'as' of \"sealed\", \"leased\", \"dmabuf\"" },
         { FB_KEY_ORDER, "'s', \"fifo\" or \"causal\"" },
         { FB_KEY_REPLAY, "'b'" },
@@ -129,10 +129,12 @@ static int read_keys(sd_bus_message *m, size_t n_keys, Options *o, sd_bus_error 
                 return api_error(ret_error, r, "%s", "");
         if (r == FB_E_UNKNOWN_OPTION)
                 return api_error(ret_error, r, "unknown option '%s'%s", error.key,
-                                 n_keys == N_CHANGEABLE ? ": only window, drop and max-rate can be changed" : "");
+                                 n_keys == N_CHANGEABLE ? ": only window, drop and max-rate can be changed"
+                                                        : "");
         for (size_t i = 0; i < FB_ELEMENTSOF(option_texts); i++)
                 if (strcmp(option_texts[i].key, error.key) == 0)
-                        return api_error(ret_error, r, "option '%s' is to be %s", error.key, option_texts[i].may_be);
+                        return api_error(ret_error, r, "option '%s' is to be %s", error.key,
+                                         option_texts[i].may_be);
         return api_error(ret_error, r, "option '%s' is not valid", error.key);
 }
 
@@ -144,10 +146,11 @@ int options_read_changes(sd_bus_message *m, Options *o, sd_bus_error *ret_error)
         return read_keys(m, N_CHANGEABLE, o, ret_error);
 }
 
-static int append_fixed(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq, const char *epoch) {
-        int r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", FB_KEY_MEMORY, "s", "sealed", FB_KEY_ORDER, "s",
-                                      "fifo", FB_KEY_REPLAY, "b", (int)o->replay, FB_KEY_SEQ, "t", seq, FB_KEY_EPOCH,
-                                      "s", epoch);
+static int append_fixed(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq,
+                        const char *epoch) {
+        int r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", FB_KEY_MEMORY, "s", "sealed", FB_KEY_ORDER,
+                                      "s", "fifo", FB_KEY_REPLAY, "b", (int)o->replay, FB_KEY_SEQ, "t", seq,
+                                      FB_KEY_EPOCH, "s", epoch);
 
         if (r >= 0)
                 r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");
@@ -162,7 +165,8 @@ static int append_fixed(sd_bus_message *m, const Options *o, const Mode *mode, u
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-int options_append_granted(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq, const char *epoch) {
+int options_append_granted(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq,
+                           const char *epoch) {
         int r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
 
         if (r >= 0)

@@ -18,8 +18,8 @@ typedef struct Options {
         bool replay;
 } Options;
 
-#define OPTIONS_INIT                                                                                              \
-        ((Options){ .window = FB_WINDOW_DEFAULT, .replay = true, .sealed_accepted = true, .max_rate = { 0, 1 } })
+#define OPTIONS_INIT                                                                                         \
+        ((Options){.window = FB_WINDOW_DEFAULT, .replay = true, .sealed_accepted = true, .max_rate = {0, 1}})
 
 void options_clear(Options *o);
 
@@ -30,4 +30,5 @@ int options_read(sd_bus_message *m, Options *o, sd_bus_error *ret_error);
 int options_read_changes(sd_bus_message *m, Options *o, sd_bus_error *ret_error);
 
 /* Appends what is granted as a{sv}. @mode NULL: only what SetOptions can change. */
-int options_append_granted(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq, const char *epoch);
+int options_append_granted(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq,
+                           const char *epoch);

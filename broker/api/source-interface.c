@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* org.framebus.Source1. Calls need the source's modes; where they are not known yet, the call waits and comes again. */
+/* org.framebus.Source1. Calls need the source's modes; where they are not known yet, the call waits and comes
+ * again. */
 #include <errno.h>
 #include <string.h>
 
@@ -33,7 +34,8 @@ static int negotiate(Source *s, const Options *o, Mode *ret_mode, sd_bus_error *
                 return api_error(ret_error, FB_E_NO_COMMON_MEMORY,
                                  "you accept leased or dmabuf memory; source '%s' gives sealed", s->name);
         if (o->causal)
-                return api_error(ret_error, FB_E_NOT_SUPPORTED, "order 'causal' is not available here, ask for 'fifo'");
+                return api_error(ret_error, FB_E_NOT_SUPPORTED,
+                                 "order 'causal' is not available here, ask for 'fifo'");
         r = stream_negotiate(&s->stream, (ModeList){ o->wishes, o->n_wishes }, ret_mode);
         if (r > 0)
                 return no_common_mode(s, o, ret_error);
@@ -51,7 +53,8 @@ static int call_negotiate(Source *s, sd_bus_message *m, const Options *o, const 
 }
 
 /* The reply goes out before the subscription is activated, so that it is there before the first signal. */
-static int reply_subscribed(sd_bus_message *m, Subscription *sub, const Options *o, const Mode *mode, int channel) {
+static int reply_subscribed(sd_bus_message *m, Subscription *sub, const Options *o, const Mode *mode,
+                            int channel) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
 
@@ -80,8 +83,8 @@ static int call_subscribe(Source *s, Caller *c, sd_bus_message *m, Options *o, c
         return 1;
 }
 
-static int call_attach(Source *s, Caller *c, sd_bus_message *m, Options *o, const Mode *mode, int socket_consume,
-                       int theirs, sd_bus_error *ret_error) {
+static int call_attach(Source *s, Caller *c, sd_bus_message *m, Options *o, const Mode *mode,
+                       int socket_consume, int theirs, sd_bus_error *ret_error) {
         Subscription *sub;
         int r;
 
@@ -201,26 +204,29 @@ static int get_lost(sd_bus *bus, const char *path, const char *interface, const 
 #define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED
 
 static const sd_bus_vtable source_vtable[] = {
-        SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("Negotiate", OPTIONS_IN, SD_BUS_RESULT("a{sv}", granted), method_call, UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Subscribe", OPTIONS_IN, SD_BUS_RESULT("o", subscription, "a{sv}", granted),
-                                method_call, UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Attach", OPTIONS_IN,
-                                SD_BUS_RESULT("h", channel, "o", subscription, "a{sv}", granted), method_call,
-                                UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("AttachTo", SD_BUS_ARGS("h", socket, "a{sv}", options),
-                                SD_BUS_RESULT("o", subscription, "a{sv}", granted), method_call, UNPRIVILEGED),
-        SD_BUS_PROPERTY("Name", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("Description", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Driver", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("State", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("StateReason", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Modes", "aa{sv}", get_modes, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Mode", "a{sv}", get_mode, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Subscribers", "u", get_numbers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Frames", "t", get_numbers, 0, 0),
-        SD_BUS_PROPERTY("Lost", "a{st}", get_lost, 0, 0),
-        SD_BUS_VTABLE_END,
+                SD_BUS_VTABLE_START(0),
+                SD_BUS_METHOD_WITH_ARGS("Negotiate", OPTIONS_IN, SD_BUS_RESULT("a{sv}", granted), method_call,
+                                        UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Subscribe", OPTIONS_IN,
+                                        SD_BUS_RESULT("o", subscription, "a{sv}", granted), method_call,
+                                        UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Attach", OPTIONS_IN,
+                                        SD_BUS_RESULT("h", channel, "o", subscription, "a{sv}", granted),
+                                        method_call, UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("AttachTo", SD_BUS_ARGS("h", socket, "a{sv}", options),
+                                        SD_BUS_RESULT("o", subscription, "a{sv}", granted), method_call,
+                                        UNPRIVILEGED),
+                SD_BUS_PROPERTY("Name", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+                SD_BUS_PROPERTY("Description", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+                SD_BUS_PROPERTY("Driver", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+                SD_BUS_PROPERTY("State", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+                SD_BUS_PROPERTY("StateReason", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+                SD_BUS_PROPERTY("Modes", "aa{sv}", get_modes, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+                SD_BUS_PROPERTY("Mode", "a{sv}", get_mode, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+                SD_BUS_PROPERTY("Subscribers", "u", get_numbers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+                SD_BUS_PROPERTY("Frames", "t", get_numbers, 0, 0),
+                SD_BUS_PROPERTY("Lost", "a{st}", get_lost, 0, 0),
+                SD_BUS_VTABLE_END,
 };
 
 int source_export(Source *s) {

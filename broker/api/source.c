@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Feeds a source's stream. The program of a configured source runs while there are subscribers, while a call waits for
- * its modes, and a little longer; what it says last ("failed" and why) outlives it. A published source is its channel.
+ * Feeds a source's stream. The program of a configured source runs while there are subscribers, while a call
+ * waits for its modes, and a little longer; what it says last ("failed" and why) outlives it. A published
+ * source is its channel.
  */
 #include "broker/api/source.h"
 
@@ -114,8 +115,8 @@ static int on_linger(sd_event_source *e, uint64_t usec, void *userdata) {
 static void linger(Source *s) {
         if (!s->worker || s->linger || s->stream.n_subscribers > 0 || !list_is_empty(&s->calls))
                 return;
-        if (sd_event_add_time_relative(s->api->event, &s->linger, CLOCK_MONOTONIC, SOURCE_LINGER_NS / NSEC_PER_USEC,
-                                       0, on_linger, s) < 0)
+        if (sd_event_add_time_relative(s->api->event, &s->linger, CLOCK_MONOTONIC,
+                                       SOURCE_LINGER_NS / NSEC_PER_USEC, 0, on_linger, s) < 0)
                 close_program(s);
 }
 
@@ -212,8 +213,8 @@ static void on_described(Publication *p, const char *description, const char *dr
                 replace_string(&s->description, description);
         replace_string(&s->driver, driver);
         if (s->exported)
-                (void)sd_bus_emit_properties_changed(s->api->bus, s->path, FB_IFACE_SOURCE, "Description", "Driver",
-                                                     NULL);
+                (void)sd_bus_emit_properties_changed(s->api->bus, s->path, FB_IFACE_SOURCE, "Description",
+                                                     "Driver", NULL);
 }
 
 static void on_state(Publication *p, const char *state, const char *reason, void *userdata) {

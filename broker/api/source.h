@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One source: its name, its stream, and what feeds it - a capture program of ours that is started on demand, or a
- * publisher that lives as long as its channel. Its D-Bus interface is in source-interface.c.
+ * One source: its name, its stream, and what feeds it - a capture program of ours that is started on demand,
+ * or a publisher that lives as long as its channel. Its D-Bus interface is in source-interface.c.
  */
 #pragma once
 
@@ -40,7 +40,8 @@ typedef struct Source {
         sd_event_source *linger, *modes_timeout;
 } Source;
 
-/* A source that @spec's program feeds. @exported: shown at once; else when the program first says something. */
+/* A source that @spec's program feeds. @exported: shown at once; else when the program first says
+ * something. */
 int source_new_configured(Api *api, const char *name, const char *description, const char *driver,
                           const WorkerSpec *spec, bool exported, Source **ret);
 
@@ -62,7 +63,8 @@ static inline Source *source_of_stream(Stream *s) {
 /* Starts the program of a source whose modes nobody asked for yet, to learn them. */
 void source_probe(Source *s);
 
-/* Waits with @m until the modes are known; then source_call() gets it again. 1, or negative, as a method handler. */
+/* Waits with @m until the modes are known; then source_call() gets it again. 1, or negative, as a method
+ * handler. */
 int source_wait_for_modes(Source *s, sd_bus_message *m, sd_bus_error *ret_error);
 
 /* In source-interface.c: */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * org.framebus.Subscription1: one vtable for all conduits. On the bus an object exists for its subscriber alone. A handler
- * may end the subscription it serves, so that nothing of it is touched afterwards.
+ * org.framebus.Subscription1: one vtable for all conduits. On the bus an object exists for its subscriber
+ * alone. A handler may end the subscription it serves, so that nothing of it is touched afterwards.
  */
 #include <errno.h>
 #include <string.h>
@@ -73,8 +73,8 @@ static int method_set_options(sd_bus_message *m, void *userdata, sd_bus_error *r
         if (!s->source)
                 return api_error(ret_error, FB_E_GONE, "the subscription has ended");
         if (!s->channel && bus_conduit_set_window(&s->bus, o.window) != 0)
-                return api_error(ret_error, FB_E_LIMIT, "all windows on the bus together may be %u: use Attach",
-                                 FB_BUS_FDS_MAX);
+                return api_error(ret_error, FB_E_LIMIT,
+                                 "all windows on the bus together may be %u: use Attach", FB_BUS_FDS_MAX);
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = options_append_granted(reply, &o, NULL, 0, NULL);
@@ -137,30 +137,32 @@ static int get_latency(sd_bus *bus, const char *path, const char *interface, con
 #define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED
 
 static const sd_bus_vtable subscription_vtable[] = {
-        SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("at", seqs), SD_BUS_NO_RESULT, method_release,
-                                UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
-        SD_BUS_METHOD_WITH_ARGS("ReleaseUpTo", SD_BUS_ARGS("t", seq), SD_BUS_NO_RESULT, method_release_up_to,
-                                UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
-        SD_BUS_METHOD_WITH_ARGS("SetOptions", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("a{sv}", granted),
-                                method_set_options, UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Close", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_close, UNPRIVILEGED),
-        SD_BUS_SIGNAL_WITH_ARGS("Frame",
-                                SD_BUS_ARGS("t", seq, "t", order, "t", pts_ns, "u", format, "u", flags, "ah", memory,
-                                            "a(uttu)", planes, "a{sv}", meta),
-                                0),
-        SD_BUS_SIGNAL_WITH_ARGS("FormatChanged", SD_BUS_ARGS("t", order, "u", format, "a{sv}", mode), 0),
-        SD_BUS_SIGNAL_WITH_ARGS("Lost", SD_BUS_ARGS("t", count, "s", reason), 0),
-        SD_BUS_SIGNAL_WITH_ARGS("Suspended", SD_BUS_ARGS("s", reason), 0),
-        SD_BUS_SIGNAL_WITH_ARGS("Resumed", SD_BUS_NO_ARGS, 0),
-        SD_BUS_SIGNAL_WITH_ARGS("Ended", SD_BUS_ARGS("t", order, "s", reason), 0),
-        SD_BUS_PROPERTY("Source", "o", get_source, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("Window", "u", get_numbers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("InFlight", "u", get_numbers, 0, 0),
-        SD_BUS_PROPERTY("Delivered", "t", get_numbers, 0, 0),
-        SD_BUS_PROPERTY("Lost", "a{st}", get_lost, 0, 0),
-        SD_BUS_PROPERTY("Latency", "(ttt)", get_latency, 0, 0),
-        SD_BUS_VTABLE_END,
+                SD_BUS_VTABLE_START(0),
+                SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("at", seqs), SD_BUS_NO_RESULT, method_release,
+                                        UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+                SD_BUS_METHOD_WITH_ARGS("ReleaseUpTo", SD_BUS_ARGS("t", seq), SD_BUS_NO_RESULT,
+                                        method_release_up_to, UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+                SD_BUS_METHOD_WITH_ARGS("SetOptions", SD_BUS_ARGS("a{sv}", options),
+                                        SD_BUS_RESULT("a{sv}", granted), method_set_options, UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Close", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_close,
+                                        UNPRIVILEGED),
+                SD_BUS_SIGNAL_WITH_ARGS("Frame",
+                                        SD_BUS_ARGS("t", seq, "t", order, "t", pts_ns, "u", format, "u",
+                                                    flags, "ah", memory, "a(uttu)", planes, "a{sv}", meta),
+                                        0),
+                SD_BUS_SIGNAL_WITH_ARGS("FormatChanged", SD_BUS_ARGS("t", order, "u", format, "a{sv}", mode),
+                                        0),
+                SD_BUS_SIGNAL_WITH_ARGS("Lost", SD_BUS_ARGS("t", count, "s", reason), 0),
+                SD_BUS_SIGNAL_WITH_ARGS("Suspended", SD_BUS_ARGS("s", reason), 0),
+                SD_BUS_SIGNAL_WITH_ARGS("Resumed", SD_BUS_NO_ARGS, 0),
+                SD_BUS_SIGNAL_WITH_ARGS("Ended", SD_BUS_ARGS("t", order, "s", reason), 0),
+                SD_BUS_PROPERTY("Source", "o", get_source, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+                SD_BUS_PROPERTY("Window", "u", get_numbers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+                SD_BUS_PROPERTY("InFlight", "u", get_numbers, 0, 0),
+                SD_BUS_PROPERTY("Delivered", "t", get_numbers, 0, 0),
+                SD_BUS_PROPERTY("Lost", "a{st}", get_lost, 0, 0),
+                SD_BUS_PROPERTY("Latency", "(ttt)", get_latency, 0, 0),
+                SD_BUS_VTABLE_END,
 };
 
 int subscription_add_vtable(Subscription *s, sd_bus *bus) {

@@ -76,7 +76,8 @@ void subscription_end(Subscription *s) {
                 return;
         }
         detach(s);
-        /* what is unread stays on the books until hang-up; a channel not opened yet is told the end when it is */
+        /* what is unread stays on the books until hang-up; a channel not opened yet is told the end when it
+         * is */
         if (channel_is_open(s->channel))
                 channel_finish(s->channel);
 }
@@ -116,7 +117,8 @@ static int on_setup(Channel *c, sd_bus *bus, void *userdata) {
 static void tell_end(Subscription *s) {
         for (LossReason i = 0; i < _LOSS_MAX; i++)
                 if (s->subscriber.untold[i] > 0)
-                        (void)conduit_send_lost(&s->conduit, s->subscriber.untold[i], loss_reason_to_string(i));
+                        (void)conduit_send_lost(&s->conduit, s->subscriber.untold[i],
+                                                loss_reason_to_string(i));
         (void)conduit_send_ended(&s->conduit, s->ended_order, s->ended_reason);
 }
 
@@ -124,7 +126,8 @@ static void on_opened(Channel *c, void *userdata) {
         Subscription *s = userdata;
 
         if (s->source && !channel_can_pass_fds(c))
-                stream_end_subscriber(&s->source->stream, &s->subscriber, "fd-passing-required", clock_now_ns());
+                stream_end_subscriber(&s->source->stream, &s->subscriber, "fd-passing-required",
+                                      clock_now_ns());
         else if (s->source)
                 subscription_activate(s);
         else {
@@ -233,7 +236,8 @@ static int charge(Api *api, const Caller *c, sd_bus_error *ret_error) {
         int r = quota_charge_subscription(&api->quota, c->uid);
 
         if (r > 0)
-                return api_error(ret_error, r, "user %u has %u subscriptions, the most that one user may have", c->uid,
+                return api_error(ret_error, r,
+                                 "user %u has %u subscriptions, the most that one user may have", c->uid,
                                  FB_SUBSCRIPTIONS_PER_UID);
         return r < 0 ? api_error(ret_error, r, "%s", "") : 0;
 }
@@ -245,7 +249,8 @@ static int make_path(Subscription *s) {
 
         if (r < 0)
                 return r;
-        return asprintf(&s->path, "%s/%s", FB_PATH_SUBSCRIPTION, sd_id128_to_string(random, id)) < 0 ? -ENOMEM : 0;
+        return asprintf(&s->path, "%s/%s", FB_PATH_SUBSCRIPTION, sd_id128_to_string(random, id)) < 0 ? -ENOMEM
+                                                                                                     : 0;
 }
 
 int subscription_new_bus(Source *source, Caller *c, Options *o, const Mode *mode, Subscription **ret,
@@ -262,7 +267,8 @@ int subscription_new_bus(Source *source, Caller *c, Options *o, const Mode *mode
         r = bus_conduit_init(&s->bus, api->bus, &api->bus_budget, s->client, s->path, o->window);
         if (r > 0)
                 return api_error(ret_error, r,
-                                 "windows of %u frames are granted on the bus, and all together may be %u: ask for a "
+                                 "windows of %u frames are granted on the bus, and all together may be %u: "
+                                 "ask for a "
                                  "smaller window, or use Attach",
                                  api->bus_budget.windows, FB_BUS_FDS_MAX);
         r = charge(api, c, ret_error);
@@ -282,7 +288,8 @@ int subscription_new_peer(Source *source, Caller *c, Options *o, const Mode *mod
 
         if (c->n_channels >= FB_CHANNELS_PER_CONNECTION)
                 return api_error(ret_error, FB_E_LIMIT,
-                                 "your bus connection has %u channels that were not hung up, the most that one may have",
+                                 "your bus connection has %u channels that were not hung up, the most that "
+                                 "one may have",
                                  c->n_channels);
         r = subscription_alloc(source, c, &s);
         if (r >= 0)
@@ -335,7 +342,8 @@ int subscriptions_on_error(sd_bus_message *m, void *userdata, sd_bus_error *ret_
                         /* from the bus, or from the receiver itself: nobody ends another's subscription */
                         if (strcmp(sender, "org.freedesktop.DBus") != 0 && strcmp(sender, s->client) != 0)
                                 return 0;
-                        stream_end_subscriber(&s->source->stream, &s->subscriber, "undeliverable", clock_now_ns());
+                        stream_end_subscriber(&s->source->stream, &s->subscriber, "undeliverable",
+                                              clock_now_ns());
                         return 1;
                 }
         return 0;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One subscription: binds a stream's subscriber to the conduit that its signals leave by, and to who asked for it. Its
- * D-Bus interface is in subscription-interface.c.
+ * One subscription: binds a stream's subscriber to the conduit that its signals leave by, and to who asked
+ * for it. Its D-Bus interface is in subscription-interface.c.
  *
- * A channel that was handed out stays on the caller's account until hang-up, even if the subscription ends before anybody
- * has opened it: whoever opens it then gets Ended and nothing else.
+ * A channel that was handed out stays on the caller's account until hang-up, even if the subscription ends
+ * before anybody has opened it: whoever opens it then gets Ended and nothing else.
  */
 #pragma once
 
@@ -38,11 +38,11 @@ typedef struct Subscription {
 int subscription_new_bus(Source *s, Caller *c, Options *o, const Mode *mode, Subscription **ret,
                          sd_bus_error *ret_error);
 /* The same on a channel of its own; @fd_consume is the broker's end. */
-int subscription_new_peer(Source *s, Caller *c, Options *o, const Mode *mode, int fd_consume, Subscription **ret,
-                          sd_bus_error *ret_error);
+int subscription_new_peer(Source *s, Caller *c, Options *o, const Mode *mode, int fd_consume,
+                          Subscription **ret, sd_bus_error *ret_error);
 
-/* It gets nothing from now on. On the bus it is gone; a channel stays on the books until hang-up, since descriptors that
- * were not read keep counting. */
+/* It gets nothing from now on. On the bus it is gone; a channel stays on the books until hang-up, since
+ * descriptors that were not read keep counting. */
 void subscription_end(Subscription *s);
 
 /* Frees it without a word. Returns NULL. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Signals directed to one unique name, from the connection that owns ours (so that matches on the sender work, and
- * receive policy applies). Stock buses give a sender neither backpressure nor errors to rely on, and stop reading it at 64
- * live descriptors: all bus conduits together stay below that, see BusBudget.
+ * Signals directed to one unique name, from the connection that owns ours (so that matches on the sender
+ * work, and receive policy applies). Stock buses give a sender neither backpressure nor errors to rely on,
+ * and stop reading it at 64 live descriptors: all bus conduits together stay below that, see BusBudget.
  */
 #pragma once
 

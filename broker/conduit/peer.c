@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * See peer.h. The encoded message is kept with the frame (Frame::encoded) and dies with it, so that descriptors are
- * duplicated once a frame, not once a receiver.
+ * See peer.h. The encoded message is kept with the frame (Frame::encoded) and dies with it, so that
+ * descriptors are duplicated once a frame, not once a receiver.
  */
 #include "broker/conduit/peer.h"
 
@@ -15,13 +15,15 @@
 /* Channels that have read everything may use these when the others have filled the rest. */
 #define FDS_RESERVED 64u
 
-/* A message with descriptors occupies at least this much of a socket's send buffer (768 bytes on 64-bit Linux). */
+/* A message with descriptors occupies at least this much of a socket's send buffer (768 bytes on 64-bit
+ * Linux). */
 #define MESSAGE_TRUESIZE_MIN 512
 
 static int peer_new_signal(Conduit *c, const char *member, sd_bus_message **ret) {
         PeerConduit *p = fb_container_of(c, PeerConduit, conduit);
 
-        return sd_bus_message_new_signal(p->encoder, ret, FB_PATH_SUBSCRIPTION, FB_IFACE_SUBSCRIPTION, member);
+        return sd_bus_message_new_signal(p->encoder, ret, FB_PATH_SUBSCRIPTION, FB_IFACE_SUBSCRIPTION,
+                                         member);
 }
 
 static int peer_send(Conduit *c, sd_bus_message *m) {
@@ -121,7 +123,10 @@ void peer_budget_init(PeerBudget *b) {
 }
 
 void peer_conduit_init(PeerConduit *p, PeerBudget *budget, Channel *channel, sd_bus *encoder) {
-        *p = (PeerConduit){ .conduit.ops = &peer_ops, .budget = budget, .channel = channel, .encoder = encoder };
+        *p = (PeerConduit){ .conduit.ops = &peer_ops,
+                            .budget = budget,
+                            .channel = channel,
+                            .encoder = encoder };
         list_append(&budget->conduits, &p->link);
 }
 

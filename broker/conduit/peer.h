@@ -2,9 +2,10 @@
 /*
  * Signals on a private channel. One encoded message serves all channels that a frame goes to.
  *
- * Descriptors in unread messages count against the broker's user: above RLIMIT_NOFILE the kernel refuses descriptors to
- * every process of that user. So all channels together hold at most FB_PEER_FDS_MAX unread ones. What was read is
- * asked of the kernel, never believed of the receiver, and only when the books say that the bound is near.
+ * Descriptors in unread messages count against the broker's user: above RLIMIT_NOFILE the kernel refuses
+ * descriptors to every process of that user. So all channels together hold at most FB_PEER_FDS_MAX unread
+ * ones. What was read is asked of the kernel, never believed of the receiver, and only when the books say
+ * that the bound is near.
  */
 #pragma once
 

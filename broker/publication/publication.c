@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * See publication.h. A sealed frame is released to its publisher as soon as it was handed on: whoever needs its memory
- * holds a descriptor by then. A publisher's mistake is answered (an error, or Refused if it wanted no reply) and counted;
- * it costs the publisher that frame and nobody anything else.
+ * See publication.h. A sealed frame is released to its publisher as soon as it was handed on: whoever needs
+ * its memory holds a descriptor by then. A publisher's mistake is answered (an error, or Refused if it wanted
+ * no reply) and counted; it costs the publisher that frame and nobody anything else.
  */
 #include "broker/publication/publication.h"
 
@@ -45,7 +45,8 @@ static void send_released(Publication *p, uint64_t seq) {
 static void send_refused(Publication *p, uint64_t seq, const char *error, const char *why) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
-        if (publication_signal(p, "Refused", &m) >= 0 && sd_bus_message_append(m, "tss", seq, error, why) >= 0)
+        if (publication_signal(p, "Refused", &m) >= 0 &&
+            sd_bus_message_append(m, "tss", seq, error, why) >= 0)
                 (void)channel_send(p->channel, m);
 }
 
@@ -69,7 +70,8 @@ static const char *error_name(int e) {
 }
 
 /* Refuses frame or format @seq. A reply, if one was asked for, is sd-bus's to send from the error. */
-static int refuse(Publication *p, sd_bus_message *m, uint64_t seq, int e, const char *why, sd_bus_error *ret_error) {
+static int refuse(Publication *p, sd_bus_message *m, uint64_t seq, int e, const char *why,
+                  sd_bus_error *ret_error) {
         if (sd_bus_message_get_expect_reply(m) <= 0)
                 send_refused(p, seq, error_name(e), why);
         return sd_bus_error_set(ret_error, error_name(e), why);
@@ -83,7 +85,8 @@ static int check_numbers(const Publication *p, const Frame *f, const char **ret_
         return 0;
 }
 
-/* How many numbers before this one were skipped; a number that does not grow, or jumps absurdly, is refused. */
+/* How many numbers before this one were skipped; a number that does not grow, or jumps absurdly, is
+ * refused. */
 static int check_seq(Publication *p, uint64_t seq, uint64_t *ret_skipped, const char **ret_why) {
         if (seq <= p->seq)
                 return *ret_why = "the sequence number does not grow", FB_E_INVALID_FRAME;
@@ -136,7 +139,8 @@ static int method_format_changed(sd_bus_message *m, void *userdata, sd_bus_error
         r = codec_read_format(m, &order, &format, &mode);
         if (r != 0)
                 return refuse(p, m, 0, FB_E_INVALID_FRAME,
-                              "a format needs a complete mode: fourcc, width, height, rate, and no range", ret_error);
+                              "a format needs a complete mode: fourcc, width, height, rate, and no range",
+                              ret_error);
         p->format = format;
         p->mode = mode;
         p->handler->format(p, &mode, p->userdata);
@@ -185,7 +189,8 @@ static int read_driver(sd_bus_message *m, void *userdata) {
 }
 
 static int method_describe(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        static const VardictKey keys[] = { { "description", "s", read_description }, { "driver", "s", read_driver } };
+        static const VardictKey keys[] = {{"description", "s", read_description},
+                                          {"driver", "s", read_driver}};
         Publication *p = userdata;
         VardictError error = {};
         Description d = {};
@@ -195,11 +200,11 @@ static int method_describe(sd_bus_message *m, void *userdata, sd_bus_error *ret_
         if (r < 0)
                 return r;
         if (r > 0)
-                return sd_bus_error_setf(ret_error,
-                                         r == FB_E_UNKNOWN_OPTION ? FB_ERROR_UNKNOWN_OPTION :
-                                                                    FB_ERROR_INVALID_OPTION,
-                                         "key '%s': 'description' and 'driver' are known, strings of at most %u bytes",
-                                         error.key, FB_TEXT_MAX);
+                return sd_bus_error_setf(
+                                ret_error,
+                                r == FB_E_UNKNOWN_OPTION ? FB_ERROR_UNKNOWN_OPTION : FB_ERROR_INVALID_OPTION,
+                                "key '%s': 'description' and 'driver' are known, strings of at most %u bytes",
+                                error.key, FB_TEXT_MAX);
         p->handler->described(p, d.description, d.driver, p->userdata);
         return sd_bus_reply_method_return(m, NULL);
 }
@@ -212,8 +217,8 @@ static int method_state(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         r = sd_bus_message_read(m, "ss", &state, &reason);
         if (r < 0)
                 return r;
-        if (strcmp(state, "streaming") != 0 && strcmp(state, "no-signal") != 0 && strcmp(state, "absent") != 0 &&
-            strcmp(state, "failed") != 0)
+        if (strcmp(state, "streaming") != 0 && strcmp(state, "no-signal") != 0 &&
+            strcmp(state, "absent") != 0 && strcmp(state, "failed") != 0)
                 return sd_bus_error_setf(ret_error, FB_ERROR_INVALID_OPTION,
                                          "'%s' is none of streaming, no-signal, absent, failed", state);
         p->handler->state(p, state, reason, p->userdata);
@@ -229,33 +234,33 @@ static int method_destroy(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
 }
 
 static const sd_bus_vtable publication_vtable[] = {
-        SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("Frame",
-                                SD_BUS_ARGS("t", seq, "t", order, "t", pts_ns, "u", format, "u", flags, "ah", memory,
-                                            "a(uttu)", planes, "a{sv}", meta),
-                                SD_BUS_NO_RESULT, method_frame,
-                                SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
-        SD_BUS_METHOD_WITH_ARGS("FormatChanged", SD_BUS_ARGS("t", order, "u", format, "a{sv}", mode),
-                                SD_BUS_NO_RESULT, method_format_changed,
-                                SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
-        SD_BUS_METHOD_WITH_ARGS("Modes", SD_BUS_ARGS("aa{sv}", modes), SD_BUS_NO_RESULT, method_modes,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Describe", SD_BUS_ARGS("a{sv}", info), SD_BUS_NO_RESULT, method_describe,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("State", SD_BUS_ARGS("s", state, "s", reason), SD_BUS_NO_RESULT, method_state,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Destroy", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_destroy,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_SIGNAL_WITH_ARGS("Start", SD_BUS_ARGS("a{sv}", mode), 0),
-        SD_BUS_SIGNAL_WITH_ARGS("Stop", SD_BUS_NO_ARGS, 0),
-        SD_BUS_SIGNAL_WITH_ARGS("Release", SD_BUS_ARGS("at", seqs), 0),
-        SD_BUS_SIGNAL_WITH_ARGS("Refused", SD_BUS_ARGS("t", seq, "s", error, "s", message), 0),
-        SD_BUS_VTABLE_END,
+                SD_BUS_VTABLE_START(0),
+                SD_BUS_METHOD_WITH_ARGS("Frame",
+                                        SD_BUS_ARGS("t", seq, "t", order, "t", pts_ns, "u", format, "u",
+                                                    flags, "ah", memory, "a(uttu)", planes, "a{sv}", meta),
+                                        SD_BUS_NO_RESULT, method_frame,
+                                        SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+                SD_BUS_METHOD_WITH_ARGS("FormatChanged", SD_BUS_ARGS("t", order, "u", format, "a{sv}", mode),
+                                        SD_BUS_NO_RESULT, method_format_changed,
+                                        SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+                SD_BUS_METHOD_WITH_ARGS("Modes", SD_BUS_ARGS("aa{sv}", modes), SD_BUS_NO_RESULT, method_modes,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Describe", SD_BUS_ARGS("a{sv}", info), SD_BUS_NO_RESULT,
+                                        method_describe, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("State", SD_BUS_ARGS("s", state, "s", reason), SD_BUS_NO_RESULT,
+                                        method_state, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Destroy", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_destroy,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_SIGNAL_WITH_ARGS("Start", SD_BUS_ARGS("a{sv}", mode), 0),
+                SD_BUS_SIGNAL_WITH_ARGS("Stop", SD_BUS_NO_ARGS, 0),
+                SD_BUS_SIGNAL_WITH_ARGS("Release", SD_BUS_ARGS("at", seqs), 0),
+                SD_BUS_SIGNAL_WITH_ARGS("Refused", SD_BUS_ARGS("t", seq, "s", error, "s", message), 0),
+                SD_BUS_VTABLE_END,
 };
 
 static int on_setup(Channel *c, sd_bus *bus, void *userdata) {
-        return sd_bus_add_object_vtable(bus, NULL, FB_PATH_PUBLICATION, FB_IFACE_PUBLICATION, publication_vtable,
-                                        userdata);
+        return sd_bus_add_object_vtable(bus, NULL, FB_PATH_PUBLICATION, FB_IFACE_PUBLICATION,
+                                        publication_vtable, userdata);
 }
 
 static void on_opened(Channel *c, void *userdata) {

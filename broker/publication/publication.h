@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The receiving end of a publisher's channel: org.framebus.Publication1. Judges what comes (descriptors, planes, numbers)
- * and hands on only what is good; what is not is refused with an error and counted.
+ * The receiving end of a publisher's channel: org.framebus.Publication1. Judges what comes (descriptors,
+ * planes, numbers) and hands on only what is good; what is not is refused with an error and counted.
  */
 #pragma once
 
@@ -22,7 +22,8 @@ typedef struct PublicationHandler {
         /* A word of Source1.State that a publisher may use, and why. */
         void (*state)(Publication *p, const char *state, const char *reason, void *userdata);
         void (*format)(Publication *p, const Mode *mode, void *userdata);
-        /* A good frame; @n_skipped before it were lost at the source. The reference stays the publication's. */
+        /* A good frame; @n_skipped before it were lost at the source. The reference stays the publication's.
+         * */
         void (*frame)(Publication *p, Frame *f, uint64_t n_skipped, void *userdata);
         /* A frame was refused, and @n_skipped before it were lost at the source. */
         void (*refused)(Publication *p, uint64_t n_skipped, const char *why, void *userdata);

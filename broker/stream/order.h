@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One sequence over all streams of the broker: orders every frame and notice, tells nobody how many there are. */
+/* One sequence over all streams of the broker: orders every frame and notice, tells nobody how many there
+ * are. */
 #pragma once
 
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * See stream.h. The loop over subscribers never frees: who fails or ends in it is marked over, and reaped after it.
- * Losses before any subscription (the source's, and refused frames) advance seq for everybody.
+ * See stream.h. The loop over subscribers never frees: who fails or ends in it is marked over, and reaped
+ * after it. Losses before any subscription (the source's, and refused frames) advance seq for everybody.
  */
 #include "broker/stream/stream.h"
 
@@ -94,7 +94,8 @@ void stream_remove(Stream *s, Subscriber *sub) {
                 s->target = (Mode){};
                 s->handler->stop(s);
                 stream_run_ended(s);
-                if (s->state == STREAM_STARTING || s->state == STREAM_STREAMING || s->state == STREAM_NO_SIGNAL)
+                if (s->state == STREAM_STARTING || s->state == STREAM_STREAMING ||
+                    s->state == STREAM_NO_SIGNAL)
                         stream_set_state(s, STREAM_IDLE, "");
         }
         s->handler->changed(s, STREAM_CHANGED_SUBSCRIBERS);
@@ -110,7 +111,7 @@ void stream_set_format(Stream *s, const Mode *mode) {
         s->format++;
         list_for_each(sub, &s->subscribers, link) {
                 subscriber_drop_held(sub, LOSS_SUPERSEDED);
-                sub->suits = mode_list_accepts((ModeList){ sub->options.wishes, sub->options.n_wishes }, mode);
+                sub->suits = mode_list_accepts((ModeList){sub->options.wishes, sub->options.n_wishes}, mode);
         }
         s->handler->changed(s, STREAM_CHANGED_MODE);
 }
@@ -126,7 +127,8 @@ void stream_reap(Stream *s) {
                 again = false;
                 list_for_each(sub, &s->subscribers, link)
                         if (sub->over) {
-                                sub->ops->over(sub); /* takes it out of the list, and may do more: look again */
+                                /* takes it out of the list, and may do more: look again */
+                                sub->ops->over(sub);
                                 again = true;
                                 break;
                         }

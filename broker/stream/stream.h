@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One source's frames and who gets them: numbers, the mode in force, the publish loop. Knows no bus, device or clock.
+ * One source's frames and who gets them: numbers, the mode in force, the publish loop. Knows no bus, device
+ * or clock.
  *
- * A stream asks for frames through StreamHandler::start and gets them by stream_publish(). Wishes are judged by
- * stream_negotiate(); a subscriber added later than that is in the sequence from stream_add() on.
+ * A stream asks for frames through StreamHandler::start and gets them by stream_publish(). Wishes are judged
+ * by stream_negotiate(); a subscriber added later than that is in the sequence from stream_add() on.
  */
 #pragma once
 
@@ -85,9 +86,9 @@ void stream_remove(Stream *s, Subscriber *sub);
 void stream_set_format(Stream *s, const Mode *mode);
 
 /*
- * One frame: gives it its numbers and offers it to everybody. @n_skipped frames before it were lost at the source.
- * The reference stays the caller's. A subscriber whose conduit fails is marked, and handed to its owner (over) when all
- * others were served.
+ * One frame: gives it its numbers and offers it to everybody. @n_skipped frames before it were lost at the
+ * source. The reference stays the caller's. A subscriber whose conduit fails is marked, and handed to its
+ * owner (over) when all others were served.
  */
 void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * See subscriber.h. Everything a frame costs a subscriber is in subscriber_offer() and send(): no allocation, no lookup.
- * A failed send marks the subscriber; nothing is freed here.
+ * See subscriber.h. Everything a frame costs a subscriber is in subscriber_offer() and send(): no allocation,
+ * no lookup. A failed send marks the subscriber; nothing is freed here.
  */
 #include "broker/stream/subscriber.h"
 
@@ -15,9 +15,10 @@
 
 const char *loss_reason_to_string(LossReason reason) {
         static const char *const names[_LOSS_MAX] = {
-                [LOSS_NO_CREDIT] = "no-credit", [LOSS_RATE] = "rate",         [LOSS_SUPERSEDED] = "superseded",
-                [LOSS_SUSPENDED] = "suspended", [LOSS_KEYFRAME] = "keyframe", [LOSS_SOURCE] = "source",
-                [LOSS_CORRUPT] = "corrupt",     [LOSS_QUOTA] = "quota",
+                        [LOSS_NO_CREDIT] = "no-credit",   [LOSS_RATE] = "rate",
+                        [LOSS_SUPERSEDED] = "superseded", [LOSS_SUSPENDED] = "suspended",
+                        [LOSS_KEYFRAME] = "keyframe",     [LOSS_SOURCE] = "source",
+                        [LOSS_CORRUPT] = "corrupt",       [LOSS_QUOTA] = "quota",
         };
 
         return names[reason];

@@ -2,9 +2,9 @@
 /*
  * One subscription's side of a stream: its credit, what it lost, and the references it holds.
  *
- * What is sent leaves through SubscriberOps, given at init. The ops never free the subscriber; what fails is marked and
- * reaped by the stream after its loop. Invariant: delivered + sum(lost) = seq of the stream - seq when it was added (but
- * for a held frame and for replayed ones, which are outside of the sequence).
+ * What is sent leaves through SubscriberOps, given at init. The ops never free the subscriber; what fails is
+ * marked and reaped by the stream after its loop. Invariant: delivered + sum(lost) = seq of the stream - seq
+ * when it was added (but for a held frame and for replayed ones, which are outside of the sequence).
  */
 #pragma once
 
@@ -23,9 +23,11 @@ typedef struct Stream Stream;
 typedef struct Subscriber Subscriber;
 
 typedef struct SubscriberOps {
-        /* Whether a frame with @n_fds descriptors can leave now: 0, or FB_E_LIMIT with the reason it would be lost for. */
+        /* Whether a frame with @n_fds descriptors can leave now: 0, or FB_E_LIMIT with the reason it would be
+         * lost for. */
         int (*check_room)(Subscriber *s, uint32_t n_fds, LossReason *ret_why);
-        /* Sends a frame. @ret_cookie: of the message, 0 if errors cannot answer it. Negative: see stream_publish(). */
+        /* Sends a frame. @ret_cookie: of the message, 0 if errors cannot answer it. Negative: see
+         * stream_publish(). */
         int (*send_frame)(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t *ret_cookie);
         int (*send_format)(Subscriber *s, uint64_t order, uint32_t format, const Mode *mode);
         int (*send_lost)(Subscriber *s, uint64_t count, LossReason reason);
@@ -34,7 +36,8 @@ typedef struct SubscriberOps {
         void (*send_ended)(Subscriber *s, uint64_t order, const char *reason);
         /* A frame left flight: descriptors may be taken off the books. */
         void (*returned)(Subscriber *s, const WindowEntry *e);
-        /* It is over or failed: to be freed, later, by its owner. Called once, outside of any loop over subscribers. */
+        /* It is over or failed: to be freed, later, by its owner. Called once, outside of any loop over
+         * subscribers. */
         void (*over)(Subscriber *s);
 } SubscriberOps;
 
@@ -43,7 +46,8 @@ typedef struct SubscriberOptions {
         bool latest;
         Fraction max_rate; /* num 0: none */
         bool replay;
-        bool must_release_first; /* on a bus: the first frame not released in time means that it cannot be delivered */
+        /* on a bus: the first frame not released in time means that it cannot be delivered */
+        bool must_release_first;
         Mode *wishes;            /* owned by the subscriber once added; may be NULL */
         size_t n_wishes;
 } SubscriberOptions;
@@ -54,7 +58,8 @@ struct Subscriber {
         const SubscriberOps *ops;
         SubscriberOptions options;
         Window window;
-        Frame *held; /* the newest frame, for when credit returns (drop=latest) or the conduit opens; a reference */
+        /* the newest frame, for when credit returns (drop=latest) or the conduit opens; a reference */
+        Frame *held;
         uint64_t lost[_LOSS_MAX];
         uint64_t untold[_LOSS_MAX];       /* since the last frame; before the one that is held */
         uint64_t untold_after[_LOSS_MAX]; /* after the one that is held */
@@ -75,7 +80,8 @@ void subscriber_deinit(Subscriber *s);
 /* Its conduit is open: it may get frames, and the newest one at once if it asked for that. */
 void subscriber_activate(Subscriber *s, uint64_t now_ns);
 
-/* Gives credit back; unknown and repeated numbers are ignored. Resumes if suspended, and sends the frame held. */
+/* Gives credit back; unknown and repeated numbers are ignored. Resumes if suspended, and sends the frame
+ * held. */
 void subscriber_release(Subscriber *s, const uint64_t *seqs, size_t n, uint64_t now_ns);
 void subscriber_release_up_to(Subscriber *s, uint64_t seq, uint64_t now_ns);
 

@@ -207,7 +207,8 @@ static void sink_send_ended(Subscriber *s, uint64_t order, const char *reason) {
         Sink *k = fb_container_of(s, Sink, sub);
 
         CHECK(order > k->last_order);
-        if (s->active || k->send_error == 0) /* a conduit that is not open yet refuses Lost, and keeps Ended for then */
+        if (s->active ||
+            k->send_error == 0) /* a conduit that is not open yet refuses Lost, and keeps Ended for then */
                 CHECK_INT(k->source->stream.seq - k->last_seq, k->n_told);
         sink_write(k, "end:%s ", reason);
         k->is_ended = true;

@@ -105,24 +105,21 @@ TEST(worker_finds_a_plain_name_among_the_capture_programs) {
         rmdir(dir);
 }
 
-static const char
-                look_script
-                                [] =
-                                                "exec >&3\n"
-                                                "[ \"$(readlink /proc/$$/fd/0)\" = /dev/null ] && echo "
-                                                "stdin\n"
-                                                "case $(readlink /proc/$$/fd/3) in socket:*) echo channel; "
-                                                "esac\n"
-                                                "[ ! -e /proc/$$/fd/42 ] && echo closed\n"
-                                                "while read -r key value; do case $key$value in "
-                                                "SigBlk:*[!0]*) ;; SigBlk:*) echo unblocked ;; "
-                                                "esac; done < /proc/$$/status\n" /* dash blocks all for a child */
-                                                "grep -q 'SigIgn:.*0000000$' /proc/$$/status && echo "
-                                                "default\n" /* glibc ignores its own signals, 32 and 33 */
-                                                "[ \"$(cut -d' ' -f5 /proc/$$/stat)\" = $$ ] && echo group\n"
-                                                "env | grep -c "
-                                                "'^NOTIFY_SOCKET\\|^LISTEN_\\|^WATCHDOG_\\|^DBUS_STARTER_'\n"
-                                                "echo $KEPT\n";
+static const char look_script[] = "exec >&3\n"
+                                  "[ \"$(readlink /proc/$$/fd/0)\" = /dev/null ] && echo "
+                                  "stdin\n"
+                                  "case $(readlink /proc/$$/fd/3) in socket:*) echo channel; "
+                                  "esac\n"
+                                  "[ ! -e /proc/$$/fd/42 ] && echo closed\n"
+                                  "while read -r key value; do case $key$value in "
+                                  "SigBlk:*[!0]*) ;; SigBlk:*) echo unblocked ;; "
+                                  "esac; done < /proc/$$/status\n" /* dash blocks all for a child */
+                                  "grep -q 'SigIgn:.*0000000$' /proc/$$/status && echo "
+                                  "default\n" /* glibc ignores its own signals, 32 and 33 */
+                                  "[ \"$(cut -d' ' -f5 /proc/$$/stat)\" = $$ ] && echo group\n"
+                                  "env | grep -c "
+                                  "'^NOTIFY_SOCKET\\|^LISTEN_\\|^WATCHDOG_\\|^DBUS_STARTER_'\n"
+                                  "echo $KEPT\n";
 
 TEST(worker_gives_a_program_a_clean_start) {
         Rig rig;
