@@ -65,7 +65,9 @@ class Test(unittest.TestCase):
     def hang_up(self, b):
         b.close()
         status, err = b.end()
-        self.assertEqual((status, err), (0, ''))
+        # a busy machine may lose frames, which is said
+        lines = [line for line in err.splitlines() if 'frames are lost' not in line]
+        self.assertEqual((status, lines), (0, []))
 
 
 class Pattern(Test):
