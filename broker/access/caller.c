@@ -67,11 +67,18 @@ static void caller_gone(Caller *c) {
         caller_free(c);
 }
 
+bool callers_from_driver(sd_bus_message *m) {
+        const char *sender = sd_bus_message_get_sender(m);
+
+        return sender && strcmp(sender, "org.freedesktop.DBus") == 0;
+}
+
 static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         const char *name, *old, *new;
         Caller *c;
 
-        if (sd_bus_message_read(m, "sss", &name, &old, &new) >= 0 && name[0] == ':' && !new[0]) {
+        if (callers_from_driver(m) && sd_bus_message_read(m, "sss", &name, &old, &new) >= 0 && name[0] == ':' &&
+            !new[0]) {
                 c = callers_find(userdata, name);
                 if (c)
                         caller_gone(c);
@@ -123,11 +130,10 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
 }
 
 static int on_probe(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        const char *sender = sd_bus_message_get_sender(m);
         Caller *c = userdata;
 
         c->probe_slot = sd_bus_slot_unref(c->probe_slot);
-        if (sender && strcmp(sender, "org.freedesktop.DBus") == 0 &&
+        if (callers_from_driver(m) &&
             (sd_bus_message_is_method_error(m, SD_BUS_ERROR_NOT_SUPPORTED) > 0 ||
              sd_bus_message_is_method_error(m, SD_BUS_ERROR_FAILED) > 0))
                 c->cannot_pass_fds = true;
