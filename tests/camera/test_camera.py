@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-The whole chain on a real V4L2 device (the kernel's vivid, in a virtual machine): framebus-v4l2, the broker, a real bus and
-unrelated clients at once. What the device lost and what the subscribers were told add up; busy, forbidden and unplugged
-devices are named.
+The whole chain on a real V4L2 device (the kernel's vivid, in a virtual machine): framebus-v4l2, the broker, a
+real bus and unrelated clients at once. What the device lost and what the subscribers were told add up; busy,
+forbidden and unplugged devices are named.
 """
 
 import os
