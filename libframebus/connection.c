@@ -119,11 +119,12 @@ static int on_bus_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
 static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         framebus *fb = userdata;
         framebus_subscription *sub;
-        const char *name, *old_owner, *new_owner;
+        const char *name, *old_owner, *new_owner, *sender = sd_bus_message_get_sender(m);
         Watch *watch;
 
-        if (sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0 ||
-            strcmp(name, FB_BUS_NAME) != 0)
+        /* a match on the driver's name lets a directed signal of anybody through */
+        if (!sender || strcmp(sender, "org.freedesktop.DBus") != 0 ||
+            sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0 || strcmp(name, FB_BUS_NAME) != 0)
                 return 0;
         if (*old_owner) {
                 free(fb->former_owner);

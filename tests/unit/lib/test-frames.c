@@ -227,6 +227,21 @@ TEST(frame_of_before_is_not_released_to_the_next_broker) {
         rig_stop(&rig);
 }
 
+/* Directed at the client: says that the broker has left the bus, in the driver's words. */
+static int spoof_owner_gone(Fake *spoofer, Fake *broker) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        const char *owner;
+        int r;
+
+        r = sd_bus_get_unique_name(broker->bus, &owner);
+        if (r >= 0)
+                r = sd_bus_message_new_signal(spoofer->bus, &m, "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                              "NameOwnerChanged");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sss", FB_BUS_NAME, owner, "");
+        return r < 0 ? r : sd_bus_send_to(spoofer->bus, m, broker->subscriber, NULL);
+}
+
 /* Anybody on a bus may send such signals. */
 TEST(frames_of_others_are_ignored) {
         Fake spoofer = {};
@@ -240,6 +255,7 @@ TEST(frames_of_others_are_ignored) {
         REQUIRE(sd_bus_start(spoofer.bus) >= 0);
         CHECK(fake_frame(&spoofer, 1) >= 0);
         CHECK(fake_signal(&spoofer, FB_IFACE_SUBSCRIPTION, "Ended", "ts", (uint64_t)1, "mode") >= 0);
+        CHECK(spoof_owner_gone(&spoofer, &rig.fake) >= 0);
         CHECK(sd_bus_flush(spoofer.bus) >= 0);
         rig_settle(&rig);
         CHECK_INT(fake_frame(&rig.fake, 2), 1);
