@@ -12,8 +12,10 @@
 #include "interfaces/names.h"
 #include "wire/codec.h"
 
-/* Channels that have read everything may use these when the others have filled the rest. */
-#define FDS_RESERVED 64u
+/* For channels that have read everything: however many others are stopped, one of the same user always gets its next
+ * frame. */
+#define FDS_RESERVED FB_SUBSCRIPTIONS_PER_UID
+_Static_assert(FDS_RESERVED < FB_PEER_FDS_MAX, "the others have to have some, too");
 
 /* A message with descriptors occupies at least this much of a socket's send buffer (768 bytes on 64-bit
  * Linux). */
