@@ -69,10 +69,13 @@ grep -q 'CapEff:\s*0*$' "/proc/$(main_pid)/status" || fail 'the broker has capab
 no_program_runs || fail 'a capture program runs for nobody'
 
 step 'frames come, by both ways, from a capture program with its own user'
+# Up to three times: a machine that stands still for two seconds costs a subscription.
+watch() { # transport
+    "${member[@]}" fb-client --address "$address" --source bars --transport "$1" --frames 20 --seconds 10 \
+        --checksum > /tmp/frames && [ "$(frames_of /tmp/frames)" -ge 20 ]
+}
 for transport in bus peer peer-own-socket; do
-    "${member[@]}" fb-client --address "$address" --source bars --transport $transport --frames 20 \
-        --seconds 10 --checksum > /tmp/frames || fail "$transport: $(tail -3 /tmp/frames)"
-    [ "$(frames_of /tmp/frames)" -ge "$rounds" ] || fail "$transport: $(frames_of /tmp/frames) frames"
+    watch $transport || watch $transport || watch $transport || fail "$transport: $(cat /tmp/frames)"
 done
 
 step 'the program runs in an instance of its own, and ends with the last who watches'
