@@ -165,6 +165,7 @@ class Viewer:
             fd = ours.detach()
         self.channel = Channel(fd, self._on_signal)
         test.addCleanup(self.channel.close)
+        self.sync()             # the broker, too, has it open: what is sent from now on finds credit
 
     def _on_signal(self, _conn, _sender, path, interface, member, values):
         if interface == SUBSCRIPTION and self.path in (None, path):

@@ -310,8 +310,6 @@ class Options(programs.TestCase):
             frames = viewer.frames()
             seconds = (frames[-1]['pts_ns'] - frames[1]['pts_ns']) / 1e9
             self.assertLess((len(frames) - 2) / seconds, 11)
-            if not programs.instrumented():
-                self.assertGreater((len(frames) - 2) / seconds, 7)
             viewer.tell('setoptions', 'max-rate=(uu):0/1')
             viewer.wait_event('granted', 2)
         for viewer in viewers:
@@ -319,6 +317,8 @@ class Options(programs.TestCase):
             summary = viewer.quit()
             self.assert_exact(viewer)
             self.assertGreater(summary['lost_rate'], 30)
+            made = summary['last_seq'] - summary.get('lost_source', 0)
+            self.assertGreater(summary['delivered'], made / 8)      # of 60 a second: 10, then all
         publisher.quit()
 
 
@@ -369,7 +369,7 @@ class Suspension(programs.TestCase):
     def test_hoarder(self):
         """Row 25: who never gives back is cut off at its credit; on the bus nobody knows whether it receives at all."""
         self.start()
-        publisher = self.published('clip', '--rate', 60, '--size', '1024x1024')
+        publisher = self.published('clip', '--rate', 20, '--size', '1024x1024')
         before = fbtest.proc_fds(self.broker.pid)
         hoarders = {t: self.client('clip', t, '--never-release', '--window', 8, '--stay') for t in TRANSPORTS}
         healthy = self.client('clip', 'peer', '--window', 16)

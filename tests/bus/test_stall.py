@@ -3,7 +3,7 @@
 Subscribers that stop reading. Shows promise 3 (a stopped or hostile subscriber harms nobody but itself) and row 6 of the
 kdbus-era suite: others lose nothing, the bus disconnects nobody, the broker answers all the time, memory and
 descriptors are bounded, the stopped one's gaps equal its Lost; that 68 stopped windows of 16 leave their user's other
-programs the right to pass descriptors; and that replies nobody reads freeze nothing.
+programs the right to pass descriptors, and other viewers their frames; and that replies nobody reads freeze nothing.
 """
 
 import os
@@ -14,7 +14,8 @@ import fbtest
 import programs
 from programs import TRANSPORTS
 
-RATE = 60
+# A healthy subscriber has 16 frames of credit: in the quick run enough for a machine that is busy with other things.
+RATE = fbtest.count(20, 60)
 
 # Passes one descriptor to itself, as any program of that user might; prints ok, or the error.
 PASS_ONE = '''
@@ -56,22 +57,21 @@ class Watcher:
 class Stopped(programs.TestCase):
     def one_of_three_stops(self, ways, drop='newest'):
         """The clients, the stopped one first, after it went on."""
-        seconds = fbtest.count(4, 30)
+        seconds = fbtest.count(3.5, 30)
         self.start()
         self.published('clip', '--rate', RATE, '--size', '512x512', '--quiet')
-        # the others get windows for a quarter of a second: this is not about how fast the machine is
         slow = self.client('clip', ways[0], '--window', 4, '--drop', drop)
         others = [self.client('clip', way, '--window', 16) for way in ways[1:]]
         clients = [slow, *others]
         for client in clients:
-            client.wait_frames(10)
+            client.wait_frames(5)
         watcher = Watcher(self)
         watcher.look()
         with fbtest.stopped(slow.pid):
             watcher.look_for(seconds)
         watcher.look()
         self.judge(watcher)
-        slow.wait_event('frame', len(slow.frames()) + 20)
+        slow.wait_event('frame', len(slow.frames()) + 10)
         for client in clients:
             self.assertEqual(client.quit()['problems'], 0)
             self.assertEqual(client.events('disconnected') + client.events('ended'), [])
@@ -96,15 +96,15 @@ class Stopped(programs.TestCase):
 
     def test_one_of_three_on_the_bus(self):
         summary = self.one_of_three_stops(['bus', 'bus', 'peer'])
-        self.assertGreater(summary['lost_no-credit'], 100)
+        self.assertGreater(summary['lost_no-credit'], RATE * 1.5)
 
     def test_one_of_three_on_channels(self):
         summary = self.one_of_three_stops(['peer', 'bus', 'peer-own-socket'])
-        self.assertGreater(summary['lost_suspended'], 50)
+        self.assertGreater(summary['lost_suspended'], RATE * 0.5)
 
     def test_latest_only(self):
         summary = self.one_of_three_stops(['peer-own-socket', 'peer', 'bus'], drop='latest')
-        self.assertGreater(summary['lost_superseded'], 100)
+        self.assertGreater(summary['lost_superseded'], RATE * 1.5)
 
     def test_monitor(self):
         """A stopped subscriber on the bus that has a match for everything, too."""
@@ -126,7 +126,7 @@ class Stopped(programs.TestCase):
 class InFlight(programs.TestCase):
     """As user nobody, with the usual 1024: root may exceed the kernel's bound of descriptors in flight."""
 
-    SUBSCRIBERS, WINDOW = 68, 16
+    WINDOW = 16
 
     def setUp(self):
         fbtest.need_root()
@@ -145,32 +145,36 @@ class InFlight(programs.TestCase):
         self.broker = self.enter(broker)
         self.published('clip', '--rate', RATE, '--quiet', user='nobody')
 
-    def stop_68(self, transport='peer'):
-        """68 subscribers in five processes of nobody, stopped before they read any frame."""
-        left, processes = self.SUBSCRIBERS, []
+    def stop(self, left, transport, healthy):
+        """So many subscribers, in processes of 16. The first take all they can get before the others come."""
+        processes = []
         while left > 0:
             n = min(left, 16)
             processes.append(self.client('clip', transport, '--count', n, '--window', self.WINDOW, '--quiet',
                                          '--no-attack', user='nobody'))
-            processes[-1].wait_event('granted', n)
+            processes[-1].wait_event('format', n)
+            fbtest.sigstop(processes[-1].pid)
+            if len(processes) == 1:
+                healthy.wait_frames(len(healthy.frames()) + self.WINDOW)
             left -= n
-        for process in processes:
-            fbtest.sigstop(process.pid)
         return processes
 
-    def test_68_stopped(self):
-        for transport in programs.PEERS:
-            with self.subTest(transport):
+    def test_stopped(self):
+        """68, and as many as one user may have but one: all of the same user, who is the broker's as well."""
+        for transport, subscribers in ('peer', 68), ('peer-own-socket', 68), ('peer', 127):
+            with self.subTest(transport, subscribers=subscribers):
                 self.start_as_nobody()
                 healthy = self.client('clip', 'peer', '--window', 16, user='nobody')
                 healthy.wait_frames(5)
-                processes = self.stop_68(transport)
+                processes = self.stop(subscribers, transport, healthy)
+                before = len(healthy.frames())
                 try:
-                    self.assertEqual(len(self.who()), self.SUBSCRIBERS + 1)
+                    self.assertEqual(len(self.who()), subscribers + 1)
                     watcher = Watcher(self)
-                    watcher.look_for(fbtest.count(1, 10))
+                    watcher.look_for(fbtest.count(2, 20))
                     self.other_may_pass()
                     self.assertLess(max(watcher.pings), fbtest.limit(1.0))
+                    got = len(healthy.frames()) - before
                 finally:
                     for process in processes:
                         fbtest.sigcont(process.pid)
@@ -178,7 +182,15 @@ class InFlight(programs.TestCase):
                     process.quit()
                     self.assertTrue(all(e['gaps_match'] and e['problems'] == 0 for e in process.events('summary')))
                 healthy.quit()
-                self.assert_complete(healthy)
+                self.healthy(healthy, got)
+
+    def healthy(self, client, got):
+        """It may have one unread frame at any time; a machine that is busy may not be that quick."""
+        self.assertGreater(got, RATE * fbtest.count(2, 20) * 0.7)
+        if os.environ.get('FB_FULL') == '1':
+            self.assert_complete(client)
+        else:
+            self.assert_exact(client)
 
     def test_control(self):
         """That the measure can tell: with 1100 descriptors in flight nobody may pass one any more."""
@@ -204,7 +216,7 @@ class Replies(programs.TestCase):
                 self.start()
                 self.published('clip', '--rate', RATE)
                 idle = fbtest.proc_fds(self.broker.pid)
-                healthy = [self.client('clip', t, '--window', 8) for t in TRANSPORTS]
+                healthy = [self.client('clip', t, '--window', 16) for t in TRANSPORTS]
                 for client in healthy:
                     client.wait_frames(5)
                 before = fbtest.proc_fds(self.broker.pid)
@@ -215,7 +227,7 @@ class Replies(programs.TestCase):
                     watcher.look_for(fbtest.count(1, 10))
                     self.assertLess(max(watcher.pings), fbtest.limit(1.0))
                     mine = [s for s in self.who() if s['pid'] == flooder.pid]
-                    self.assertLessEqual(len(mine), 48 - 8 if transport == 'bus' else 16)
+                    self.assertLessEqual(len(mine), 48 - 16 if transport == 'bus' else 16)
                     self.assertGreaterEqual(len(mine), 15)
                     self.assertLessEqual(fbtest.proc_fds(self.broker.pid), before + 2 * 16)
                     self.open_channel('clip').close()
