@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "interfaces/names.h"
 
 static const char *const names[_FB_E_MAX] = {
@@ -37,5 +38,6 @@ int api_error(sd_bus_error *ret_error, int r, const char *format, ...) {
         va_start(ap, format);
         vsnprintf(message, sizeof message, format, ap);
         va_end(ap);
+        text_trim(message); /* cut inside of a character it could not be sent at all */
         return sd_bus_error_set(ret_error, names[r], message);
 }

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "broker/api/errors.h"
 #include "interfaces/names.h"
 
@@ -222,6 +223,7 @@ static void on_state(Publication *p, const char *state, const char *reason, void
         Source *s = userdata;
 
         snprintf(text, sizeof text, "%s", reason);
+        text_trim(text);
         if (s->stream.n_subscribers == 0 && strcmp(state, "streaming") == 0)
                 return;
         stream_set_state(&s->stream, stream_state_from_string(state), text);
