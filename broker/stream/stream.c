@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 
 static const char *const state_names[_STREAM_STATE_MAX] = {
         [STREAM_IDLE] = "idle",           [STREAM_STARTING] = "starting", [STREAM_STREAMING] = "streaming",
@@ -52,6 +53,7 @@ void stream_set_state(Stream *s, StreamState state, const char *reason) {
                 return;
         s->state = state;
         strncpy(s->reason, reason, sizeof s->reason - 1);
+        text_trim(s->reason);
         s->handler->changed(s, STREAM_CHANGED_STATE);
 }
 
@@ -150,6 +152,11 @@ void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
         Subscriber *sub;
 
         stream_lose(s, n_skipped, LOSS_SOURCE);
+        if (s->mode.fourcc == 0 && s->n_subscribers > 0) {
+                /* made for a run that is over; what it looks like was not said to those who came since */
+                stream_lose(s, 1, LOSS_SOURCE);
+                return;
+        }
         f->seq = ++s->seq;
         f->order = order_next(s->order, now_ns);
         f->format = s->format;

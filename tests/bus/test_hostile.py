@@ -4,13 +4,49 @@ What a client, a publisher or somebody who is neither can do to the broker and t
 subscriber harms nobody but itself) where it was once broken.
 """
 
+import fcntl
+import os
+
 import fbtest
 import programs
 from gi.repository import GLib
-from programs import Viewer
+from programs import MANAGER, MANAGER_PATH, PUBLICATION, PUBLICATION_PATH, SOURCE, Channel, Viewer
 
 DRIVER = 'org.freedesktop.DBus'
 DRIVER_PATH = '/org/freedesktop/DBus'
+
+
+F_ADD_SEALS, ALL_SEALS = 1033, 15
+MODE = {'fourcc': GLib.Variant('u', 0x56595559), 'modifier': GLib.Variant('t', 0), 'width': GLib.Variant('u', 64),
+        'height': GLib.Variant('u', 48), 'rate': GLib.Variant('(uu)', (30, 1))}
+SIZE = 64 * 48 * 2
+
+
+class Publisher:
+    """A publisher by hand, that does what it likes."""
+
+    def __init__(self, test, name):
+        options = GLib.Variant('(sa{sv})', (name, {}))
+        (self.path, _h), fds = test.call(MANAGER_PATH, MANAGER, 'Publish', options, with_fds=True)
+        self.channel = Channel(fds[0])
+        test.addCleanup(self.channel.close)
+        self.memory = os.memfd_create('frame', os.MFD_ALLOW_SEALING)
+        test.addCleanup(os.close, self.memory)
+        os.write(self.memory, bytes(SIZE))
+        fcntl.fcntl(self.memory, F_ADD_SEALS, ALL_SEALS)
+
+    def call(self, member, signature, *values, **options):
+        self.channel.call(PUBLICATION_PATH, PUBLICATION, member, GLib.Variant(signature, values), **options)
+
+    def modes(self, *modes):
+        self.call('Modes', '(aa{sv})', modes or (MODE,))
+
+    def format(self, number=1):
+        self.call('FormatChanged', '(tua{sv})', 0, number, MODE)
+
+    def frame(self, seq, number=1):
+        self.call('Frame', '(tttuuaha(uttu)a{sv})', seq, 0, 0, number, 0, [0], [(0, 0, SIZE, 128)], {},
+                  fds=[self.memory])
 
 
 class Case(programs.TestCase):
@@ -43,6 +79,51 @@ class Forging(Case):
         self.say('NameOwnerChanged', name, name, '')
         self.assertEqual([s['client'] for s in self.who()], [name])
         self.assertEqual(viewer.get('InFlight'), 1)
+
+
+class Text(Case):
+    """Text is cut to its bound, and what is left is still text: a message with half a character cannot be sent."""
+
+    def test_reason(self):
+        """A publisher's long reason: everybody can still list the sources."""
+        self.start()
+        publisher = Publisher(self, 'talker')
+        for fill in range(250, 257):
+            publisher.call('State', '(ss)', 'failed', 'a' * fill + 'é€𝄞')
+            reason = self.get(publisher.path, SOURCE, 'StateReason')
+            self.assertTrue(('a' * fill + 'é€𝄞').startswith(reason), reason)
+            self.assertGreaterEqual(len(reason.encode()), 253)
+        self.call(MANAGER_PATH, 'org.freedesktop.DBus.ObjectManager', 'GetManagedObjects')
+
+    def test_error(self):
+        """A long key is answered, wherever the answer has to be cut."""
+        self.start_clip()
+        for fill in range(4):
+            key = 'k' * fill + '𝄞' * 400
+            self.raises('UnknownOption', self.on_source, 'clip', 'Negotiate', {key: GLib.Variant('u', 1)})
+
+
+class Publishing(Case):
+    def test_frame_of_a_run_before(self):
+        """
+        Without a FormatChanged since the last viewer left: the next one is not told a format without a mode, and the
+        frame is counted.
+        """
+        self.start()
+        publisher = Publisher(self, 'sloppy')
+        publisher.modes()
+        viewer = Viewer(self, 'sloppy', 'bus')
+        publisher.format()
+        publisher.frame(1)
+        viewer.wait_frames(1)
+        viewer.call('Close')
+        viewer = Viewer(self, 'sloppy', 'bus')
+        publisher.frame(2)
+        publisher.format()
+        publisher.frame(3)
+        self.assertEqual(viewer.wait_frames(1), [3])
+        self.assertEqual(viewer.story(), [(1, 'source'), 3])
+        self.assertEqual(viewer.named('FormatChanged')[0][2]['width'], 64)
 
 
 if __name__ == '__main__':
