@@ -76,8 +76,8 @@ int pump_new(sd_event *event, sd_bus *bus, int64_t priority, void (*failed)(void
                 r = sd_event_source_set_priority(p->io, priority);
         if (r >= 0) /* what sd-bus has read already, nothing else would tell of */
                 r = sd_event_add_defer(event, &p->again, on_again, p);
-        /* behind everybody else: a defer source counts as the one that has waited longest, and would have its turn
-         * before all others as long as its client goes on */
+        /* behind everybody else: a defer source counts as the one that has waited longest, and would have its
+         * turn before all others as long as its client goes on */
         if (r >= 0)
                 r = sd_event_source_set_priority(p->again, priority + 1);
         if (r < 0) {

@@ -12,7 +12,7 @@
 #include "interfaces/names.h"
 #include "wire/codec.h"
 
-/* For channels that have read everything: however many others are stopped, one of the same user always gets its next
+/* For channels that have read everything: however many others of that user are stopped, it gets its next
  * frame. */
 #define FDS_RESERVED FB_SUBSCRIPTIONS_PER_UID
 _Static_assert(FDS_RESERVED < FB_PEER_FDS_MAX, "the others have to have some, too");

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Private channels, and who vanishes. Shows promise 6 (a stream's end is a capability that can be handed on; the source's end
-tells every holder), and the traps of a D-Bus server on a socket pair: nothing happens to a channel before it is opened,
-however long that takes; a call in the same write as BEGIN is answered; nonsense ends who talks it and nobody else.
+Private channels, and who vanishes. Shows promise 6 (a stream's end is a capability that can be handed on; the source's
+end tells every holder), and the traps of a D-Bus server on a socket pair: nothing happens to a channel before it is
+opened, however long that takes; a call in the same write as BEGIN is answered; nonsense ends who talks it and nobody
+else.
 """
 
 import os

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 For long. Shows that many frames, with subscribers and publishers that come and go, leave nothing behind in the broker;
-that it is small with 64 subscribers; and row 5 of the kdbus-era suite and promise 1: no pixel goes through broker or bus.
+that it is small with 64 subscribers; and row 5 of the kdbus-era suite and promise 1: no pixel goes through broker or
+bus.
 """
 
 import os
@@ -26,8 +27,8 @@ class Soak(programs.TestCase):
     def one_more(self, dice):
         manner = dice.choice([(), ('--hold', 2), ('--drop', 'latest'), ('--never-release',), ('--release-twice',),
                               ('--opt', 'max-rate=(uu):200/1'), ('--release-up-to',)])
-        return self.client('clip', dice.choice(TRANSPORTS), '--quiet', '--no-attack', '--frames', dice.randrange(1, 3000),
-                           '--window', dice.randrange(3, 9), *manner)
+        return self.client('clip', dice.choice(TRANSPORTS), '--quiet', '--no-attack', '--frames',
+                           dice.randrange(1, 3000), '--window', dice.randrange(3, 9), *manner)
 
     def round(self, n, dice):
         """n frames, watched by some who come and go; each has to see its share exactly."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Subscribers that stop reading. Shows promise 3 (a stopped or hostile subscriber harms nobody but itself) and row 6 of the
-kdbus-era suite: others lose nothing, the bus disconnects nobody, the broker answers all the time, memory and
+Subscribers that stop reading. Shows promise 3 (a stopped or hostile subscriber harms nobody but itself) and row 6 of
+the kdbus-era suite: others lose nothing, the bus disconnects nobody, the broker answers all the time, memory and
 descriptors are bounded, the stopped one's gaps equal its Lost; that 68 stopped windows of 16 leave their user's other
 programs the right to pass descriptors, and other viewers their frames; and that replies nobody reads freeze nothing.
 """
@@ -210,7 +210,7 @@ time.sleep(600)
 
 class Replies(programs.TestCase):
     def test_500_unread_replies(self):
-        """A client that calls Attach 500 times and reads nothing: 16 channels are all it gets, others notice nothing."""
+        """A client that calls Attach 500 times and reads nothing: it gets 16 channels, others notice nothing."""
         for transport in 'peer', 'peer-own-socket', 'bus':
             with self.subTest(transport):
                 self.start()
