@@ -160,20 +160,29 @@ static void on_worker_connected(Worker *w, int fd_consume, void *userdata) {
         source_update_busy(s);
 }
 
+/* Not again at each attempt. */
+static void log_once(Source *s, const char *reason) {
+        if (s->logged && strcmp(s->logged, reason) == 0)
+                return;
+        log_warning("source %s: %s", s->name, reason);
+        free(s->logged);
+        s->logged = strdup(reason);
+}
+
 static void on_worker_ended(Worker *w, const char *reason, uint64_t retry_ns, void *userdata) {
         Source *s = userdata;
-        bool said = s->stream.state == STREAM_FAILED || s->stream.state == STREAM_ABSENT;
 
         s->publication = publication_free(s->publication);
         stream_run_ended(&s->stream);
         if (s->exported) {
-                if (!said || !s->stream.reason[0])
+                if (!s->said)
                         stream_set_state(&s->stream, STREAM_FAILED, reason);
-                log_warning("source %s: %s", s->name, s->stream.reason);
+                log_once(s, s->stream.reason);
         } else {
                 log_info("%s is not shown: %s", s->name, reason); /* mostly: it is no camera */
         }
         answer_calls(s, s->stream.reason[0] ? s->stream.reason : reason);
+        s->said = false;
         if (s->stream.n_subscribers == 0)
                 close_program(s);
         source_update_busy(s);
@@ -227,6 +236,7 @@ static void on_state(Publication *p, const char *state, const char *reason, void
         if (s->stream.n_subscribers == 0 && strcmp(state, "streaming") == 0)
                 return;
         stream_set_state(&s->stream, stream_state_from_string(state), text);
+        s->said = s->stream.state == STREAM_FAILED || s->stream.state == STREAM_ABSENT;
         if (s->worker)
                 show(s);
 }
@@ -240,6 +250,7 @@ static void on_frame(Publication *p, Frame *f, uint64_t n_skipped, void *userdat
 
         if (!s->succeeded) {
                 s->succeeded = true;
+                free(take_ptr(s->logged));
                 if (s->worker)
                         worker_succeeded(s->worker);
         }
@@ -309,6 +320,7 @@ static void source_release(Source *s) {
         free(s->description);
         free(s->driver);
         free(s->owner);
+        free(s->logged);
         free(s);
 }
 

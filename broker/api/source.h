@@ -33,6 +33,8 @@ typedef struct Source {
         bool has_description; /* the configuration's, which stays */
         bool exported;  /* its object is on the bus */
         bool succeeded; /* this run has brought a frame */
+        bool said;      /* this run has said itself why it fails */
+        char *logged;   /* what was logged of that last; NULL: nothing since it worked */
         bool busy;      /* counted in Api::n_busy_sources */
         List calls;     /* of WaitingCall::link: for the modes to be known */
         unsigned int n_calls;

@@ -122,10 +122,21 @@ static void send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns)
                 s->delivered++;
 }
 
-/* The first frame was sent long ago and never came back: a bus policy keeps it from its receiver. */
-static bool is_undeliverable(const Subscriber *s, uint64_t now_ns) {
+/* A broker that had no processor for a while sees frames before it sees the releases that wait for it. */
+#define SUSPICION_NS (200 * NSEC_PER_MSEC)
+
+/* The first frame was sent long ago and did not come back: perhaps a bus policy keeps it from its receiver. */
+static bool is_suspect(const Subscriber *s, uint64_t now_ns) {
         return s->options.must_release_first && !s->window.ever_returned && s->window.n > 0 &&
                now_ns > s->window.returned_ns && now_ns - s->window.returned_ns > FB_SUSPEND_AFTER_NS;
+}
+
+static void lose_as_suspect(Subscriber *s, uint64_t now_ns) {
+        subscriber_lose(s, 1, LOSS_NO_CREDIT);
+        if (s->suspect_ns == 0)
+                s->suspect_ns = now_ns;
+        else if (now_ns - s->suspect_ns > SUSPICION_NS)
+                stream_end_subscriber(s->stream, s, "undeliverable", now_ns);
 }
 
 static void suspend(Subscriber *s) {
@@ -151,9 +162,8 @@ void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
                 hold(s, f, LOSS_NO_CREDIT);
                 return;
         }
-        if (is_undeliverable(s, now_ns)) {
-                subscriber_lose(s, 1, LOSS_NO_CREDIT);
-                stream_end_subscriber(s->stream, s, "undeliverable", now_ns);
+        if (is_suspect(s, now_ns)) {
+                lose_as_suspect(s, now_ns);
                 return;
         }
         switch (window_offer(&s->window, f->pts_ns, now_ns)) {

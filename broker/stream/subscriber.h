@@ -65,6 +65,7 @@ struct Subscriber {
         uint64_t untold_after[_LOSS_MAX]; /* after the one that is held */
         uint64_t delivered;
         uint32_t format_told;
+        uint64_t suspect_ns; /* since when its frames seem not to reach it; 0: they do */
         Sampler latency; /* capture to release */
         bool suits;      /* it accepts the mode in force */
         bool active;     /* its conduit is open */
