@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 How the broker comes and goes. Shows promise 10 (bus-activated, leaves when idle, no call is lost in that race) and
-rows 16 (activation holds calls), 17 (NO_AUTO_START), 18 (a crash with calls pending) and 19 (idle exit raced with calls)
-of the kdbus-era suite; --replace, signals, the end of the bus, and what a service manager is told.
+rows 16 (activation holds calls), 17 (NO_AUTO_START), 18 (a crash with calls pending) and 19 (idle exit raced with
+calls) of the kdbus-era suite; --replace, signals, the end of the bus, and what a service manager is told.
 """
 
 import os
@@ -88,7 +88,7 @@ class Activated(programs.TestCase):
         self.assertIsNone(self.bus.owner('org.framebus'))
 
     def test_crash_with_calls_pending(self):
-        """Row 18: who waits for an answer of a broker that is killed gets an error at once; the next call starts one."""
+        """Row 18: who waits for an answer of a broker that is killed gets an error at once; the next call works."""
         self.start_activatable({'bars': PATTERN})
         first = self.get(MANAGER_PATH, MANAGER, 'Epoch')
         viewers = [self.client('bars', t, '--stay') for t in TRANSPORTS]
