@@ -27,6 +27,8 @@ typedef struct Config {
         unsigned int count; /* subscriptions */
         unsigned int hold;  /* newest frames kept unreleased */
         unsigned int flood; /* Attach calls whose replies are never read */
+        char *owned[OPTIONS_MAX]; /* of the options' texts, those that were made here */
+        size_t n_owned;
         bool never_release, release_twice, release_up_to;
         bool no_open, checksum, quiet, stay, negotiate, close, no_attack;
         bool no_fd_passing, channel_no_fd_passing;

@@ -106,8 +106,9 @@ static const struct option values[] = {
 static int option_add(Config *config, const char *prefix, const char *value) {
         char *text = NULL;
 
-        if (asprintf(&text, "%s%s", prefix, value) < 0)
+        if (config->n_owned == FB_ELEMENTSOF(config->owned) || asprintf(&text, "%s%s", prefix, value) < 0)
                 return -ENOMEM;
+        config->owned[config->n_owned++] = text;
         return options_add(&config->options, text);
 }
 
@@ -302,6 +303,8 @@ static void client_finish(Client *c) {
                 free(s->latencies_us);
         }
         free(c->source_path);
+        while (c->config.n_owned > 0)
+                free(c->config.owned[--c->config.n_owned]);
         free(c->subs);
 }
 
