@@ -549,9 +549,14 @@ class Bus(Process):
 
     def owner_pid(self, name):
         unique = self.owner(name)
-        return unique and call(self.connections[0], 'org.freedesktop.DBus', '/org/freedesktop/DBus',
-                               'org.freedesktop.DBus', 'GetConnectionUnixProcessID',
-                               GLib.Variant('(s)', (unique,)))[0]
+        try:
+            return unique and call(self.connections[0], 'org.freedesktop.DBus', '/org/freedesktop/DBus',
+                                   'org.freedesktop.DBus', 'GetConnectionUnixProcessID',
+                                   GLib.Variant('(s)', (unique,)))[0]
+        except GLib.Error as error:         # it has left the bus in between
+            if Gio.DBusError.get_remote_error(error) == 'org.freedesktop.DBus.Error.NameHasNoOwner':
+                return None
+            raise
 
     def stop(self, sig=signal.SIGTERM, timeout=5.0):
         """Ends the bus. What it had activated has to end by itself when the bus is gone."""
