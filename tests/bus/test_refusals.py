@@ -358,9 +358,9 @@ class Frames(programs.TestCase):
     def test_flooding_publisher(self):
         """One that sends at full speed and reads next to nothing is its own problem: at worst it is hung up on."""
         self.start({'bars': PATTERN})
+        before = fbtest.proc_fds(self.broker.pid)
         other = self.client('bars', 'peer', '--window', 16)
         other.wait_frames(3)
-        before = fbtest.proc_fds(self.broker.pid)
         for transport in TRANSPORTS:
             publisher = self.published('clip', '--burst', '--ignore-window', '--quiet')
             viewer = self.client('clip', transport, '--quiet', '--frames', 1000)
@@ -370,9 +370,10 @@ class Frames(programs.TestCase):
             viewer.finish()
             self.assert_exact(viewer)
             self.assertLessEqual({e['reason'] for e in viewer.events('ended')}, {'destroyed'})
-        self.fds_are(before)
         other.quit()
         self.assert_complete(other)
+        fbtest.wait_until(lambda: not self.workers(), 10)
+        self.fds_are(before)
 
     def test_words(self):
         """What else a publisher can say wrongly; it stays connected."""
