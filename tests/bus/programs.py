@@ -89,8 +89,11 @@ class Program(fbtest.Process):
         return self.wait_event('frame', n, timeout)
 
     def tell(self, *words):
-        self.popen.stdin.write((' '.join(map(str, words)) + '\n').encode())
-        self.popen.stdin.flush()
+        try:
+            self.popen.stdin.write((' '.join(map(str, words)) + '\n').encode())
+            self.popen.stdin.flush()
+        except BrokenPipeError:
+            raise AssertionError(f'{self.argv} ended with {self.wait()} before {words}\n{self._tail()}') from None
 
     def finish(self, status=0, timeout=20.0):
         """Waits for its end by itself; the (last) summary."""
