@@ -117,8 +117,8 @@ static int on_name_lost(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         Lifecycle *l = userdata;
         const char *name;
 
-        if (!callers_from_driver(m) || sd_bus_message_read(m, "s", &name) < 0 || strcmp(name, FB_BUS_NAME) != 0 ||
-            l->state != LIFECYCLE_SERVING || l->release_slot)
+        if (!callers_from_driver(m) || sd_bus_message_read(m, "s", &name) < 0 ||
+            strcmp(name, FB_BUS_NAME) != 0 || l->state != LIFECYCLE_SERVING || l->release_slot)
                 return 0;
         log_notice("another broker took over %s", FB_BUS_NAME);
         end(l, 0);

@@ -124,7 +124,8 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret
 
         /* a match on the driver's name lets a directed signal of anybody through */
         if (!sender || strcmp(sender, "org.freedesktop.DBus") != 0 ||
-            sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0 || strcmp(name, FB_BUS_NAME) != 0)
+            sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0 ||
+            strcmp(name, FB_BUS_NAME) != 0)
                 return 0;
         if (*old_owner) {
                 free(fb->former_owner);

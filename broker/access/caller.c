@@ -77,8 +77,8 @@ static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error
         const char *name, *old, *new;
         Caller *c;
 
-        if (callers_from_driver(m) && sd_bus_message_read(m, "sss", &name, &old, &new) >= 0 && name[0] == ':' &&
-            !new[0]) {
+        if (callers_from_driver(m) && sd_bus_message_read(m, "sss", &name, &old, &new) >= 0 &&
+            name[0] == ':' && !new[0]) {
                 c = callers_find(userdata, name);
                 if (c)
                         caller_gone(c);

@@ -70,8 +70,8 @@ bool callers_hold_calls(const Callers *c);
 /* The sender of @m, or NULL if it has left the bus. */
 Caller *callers_of(Callers *c, sd_bus_message *m);
 
-/* Whether the bus driver itself says this. A match on its name lets directed signals of any connection through: sd-bus
- * does not know who owns a well-known name. */
+/* Whether the bus driver itself says this. A match on its name lets directed signals of any connection
+ * through: sd-bus does not know who owns a well-known name. */
 bool callers_from_driver(sd_bus_message *m);
 
 /* The connection with that unique name, or NULL. */

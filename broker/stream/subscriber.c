@@ -125,7 +125,7 @@ static void send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns)
 /* A broker that had no processor for a while sees frames before it sees the releases that wait for it. */
 #define SUSPICION_NS (200 * NSEC_PER_MSEC)
 
-/* The first frame was sent long ago and did not come back: perhaps a bus policy keeps it from its receiver. */
+/* The first frame was sent long ago and did not come back: perhaps a bus policy keeps it away. */
 static bool is_suspect(const Subscriber *s, uint64_t now_ns) {
         return s->options.must_release_first && !s->window.ever_returned && s->window.n > 0 &&
                now_ns > s->window.returned_ns && now_ns - s->window.returned_ns > FB_SUSPEND_AFTER_NS;

@@ -235,8 +235,8 @@ static int spoof_owner_gone(Fake *spoofer, Fake *broker) {
 
         r = sd_bus_get_unique_name(broker->bus, &owner);
         if (r >= 0)
-                r = sd_bus_message_new_signal(spoofer->bus, &m, "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                              "NameOwnerChanged");
+                r = sd_bus_message_new_signal(spoofer->bus, &m, "/org/freedesktop/DBus",
+                                              "org.freedesktop.DBus", "NameOwnerChanged");
         if (r >= 0)
                 r = sd_bus_message_append(m, "sss", FB_BUS_NAME, owner, "");
         return r < 0 ? r : sd_bus_send_to(spoofer->bus, m, broker->subscriber, NULL);
