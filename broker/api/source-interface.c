@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "broker/api/errors.h"
@@ -240,12 +241,13 @@ int source_export(Source *s) {
         return r < 0 ? r : 0; /* positive values are ours */
 }
 
-void source_emit_changed(Source *s, unsigned int what) {
-        char *names[6];
+static void tell_changes(Source *s) {
+        unsigned int what = s->changes;
+        char *names[9];
         size_t n = 0;
 
-        if (!s->exported)
-                return;
+        s->changes = 0;
+        s->n_changes++;
         if (what & STREAM_CHANGED_STATE) {
                 names[n++] = (char *)"State";
                 names[n++] = (char *)"StateReason";
@@ -256,6 +258,38 @@ void source_emit_changed(Source *s, unsigned int what) {
                 names[n++] = (char *)"Mode";
         if (what & STREAM_CHANGED_SUBSCRIBERS)
                 names[n++] = (char *)"Subscribers";
+        if (what & SOURCE_CHANGED_TEXT) {
+                names[n++] = (char *)"Description";
+                names[n++] = (char *)"Driver";
+        }
         names[n] = NULL;
         (void)sd_bus_emit_properties_changed_strv(s->api->bus, s->path, FB_IFACE_SOURCE, names);
+}
+
+static int on_changes_due(sd_event_source *e, uint64_t usec, void *userdata) {
+        Source *s = userdata;
+
+        s->changes_timer = sd_event_source_disable_unref(s->changes_timer);
+        s->changes_ns = clock_now_ns();
+        s->n_changes = 0;
+        tell_changes(s);
+        return 0;
+}
+
+void source_emit_changed(Source *s, unsigned int what) {
+        uint64_t now_ns = clock_now_ns();
+
+        if (!s->exported)
+                return;
+        s->changes |= what;
+        if (s->changes_timer)
+                return;
+        if (now_ns - s->changes_ns >= NSEC_PER_SEC) {
+                s->changes_ns = now_ns;
+                s->n_changes = 0;
+        }
+        if (s->n_changes < SOURCE_CHANGES_PER_SECOND ||
+            sd_event_add_time(s->api->event, &s->changes_timer, CLOCK_MONOTONIC,
+                              (s->changes_ns + NSEC_PER_SEC) / NSEC_PER_USEC, 1, on_changes_due, s) < 0)
+                tell_changes(s);
 }

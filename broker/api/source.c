@@ -222,9 +222,7 @@ static void on_described(Publication *p, const char *description, const char *dr
         if (!s->has_description)
                 replace_string(&s->description, description);
         replace_string(&s->driver, driver);
-        if (s->exported)
-                (void)sd_bus_emit_properties_changed(s->api->bus, s->path, FB_IFACE_SOURCE, "Description",
-                                                     "Driver", NULL);
+        source_emit_changed(s, SOURCE_CHANGED_TEXT);
 }
 
 static void on_state(Publication *p, const char *state, const char *reason, void *userdata) {
@@ -312,6 +310,7 @@ static const StreamHandler stream_handler = { .start = on_start, .stop = on_stop
 static void source_release(Source *s) {
         sd_event_source_disable_unref(s->linger);
         sd_event_source_disable_unref(s->modes_timeout);
+        sd_event_source_disable_unref(s->changes_timer);
         publication_free(s->publication);
         worker_free(s->worker);
         stream_deinit(&s->stream);

@@ -17,6 +17,12 @@
 /* How long a call waits for a capture program to say its modes. */
 #define SOURCE_MODES_TIMEOUT_NS UINT64_C(15000000000)
 
+/* What changes more often than this in a second is told together: who watches does not pay for who flaps. */
+#define SOURCE_CHANGES_PER_SECOND 32u
+
+/* Beside STREAM_CHANGED_*. */
+#define SOURCE_CHANGED_TEXT (1u << 8)
+
 /* How many calls may wait for that. */
 #define SOURCE_CALLS_MAX 256u
 
@@ -39,7 +45,10 @@ typedef struct Source {
         List calls;     /* of WaitingCall::link: for the modes to be known */
         unsigned int n_calls;
         sd_bus_slot *slot;
-        sd_event_source *linger, *modes_timeout;
+        sd_event_source *linger, *modes_timeout, *changes_timer;
+        unsigned int changes; /* STREAM_CHANGED_* that were not told yet */
+        unsigned int n_changes; /* told since changes_ns */
+        uint64_t changes_ns;
 } Source;
 
 /* A source that @spec's program feeds. @exported: shown at once; else when the program first says
