@@ -15,6 +15,8 @@
 #define NAME_PRIMARY_OWNER 1u
 #define NAME_ALREADY_OWNER 4u
 
+#define LOOK_AGAIN_NS (5 * NSEC_PER_MSEC)
+
 static void finish(Lifecycle *l, int status) {
         (void)sd_event_exit(l->api->event, status);
 }
@@ -26,13 +28,39 @@ static void end(Lifecycle *l, int status) {
         finish(l, status);
 }
 
-static void leave_if_done(Lifecycle *l) {
-        if (l->state != LIFECYCLE_LEFT || callers_hold_calls(&l->api->callers))
+static void leave_if_done(Lifecycle *l);
+
+static int on_look_again(sd_event_source *s, uint64_t usec, void *userdata) {
+        Lifecycle *l = userdata;
+
+        l->look_again = sd_event_source_disable_unref(l->look_again);
+        leave_if_done(l);
+        return 0;
+}
+
+/* What a held call does is known when it was done; not every call tells of itself by activity. */
+static void look_again(Lifecycle *l) {
+        if (l->look_again)
                 return;
-        if (l->told_to_end)
+        if (sd_event_add_time_relative(l->api->event, &l->look_again, CLOCK_MONOTONIC,
+                                       LOOK_AGAIN_NS / NSEC_PER_USEC, 0, on_look_again, l) < 0)
+                finish(l, 1);
+}
+
+static int request_name(Lifecycle *l);
+
+/* Work that came in the last moment needs the name: what is published here cannot be found otherwise. */
+static void leave_if_done(Lifecycle *l) {
+        if (l->state != LIFECYCLE_LEFT)
+                return;
+        if (callers_hold_calls(&l->api->callers))
+                look_again(l);
+        else if (l->told_to_end)
                 end(l, 0);
         else if (!api_is_busy(l->api))
                 finish(l, 0);
+        else if (!l->request_slot)
+                (void)request_name(l);
 }
 
 static int on_released(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
@@ -63,8 +91,9 @@ static int on_requested(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
                         lifecycle_activity(l);
                 return 0;
         }
-        if (!first) { /* a successor was faster: what was begun is served to its end */
+        if (!first) { /* a successor was faster, and what was begun here is to begin again there */
                 l->state = LIFECYCLE_LEFT;
+                l->told_to_end = true;
                 leave_if_done(l);
                 return 0;
         }
@@ -158,6 +187,7 @@ int lifecycle_init(Lifecycle *l, Api *api, bool replace, uint64_t idle_ns) {
 
 void lifecycle_deinit(Lifecycle *l) {
         sd_event_source_disable_unref(l->idle_timer);
+        sd_event_source_disable_unref(l->look_again);
         sd_event_source_disable_unref(l->sigterm);
         sd_event_source_disable_unref(l->sigint);
         sd_bus_slot_unref(l->request_slot);

@@ -20,7 +20,7 @@ typedef struct Lifecycle {
         bool told_to_end; /* by a signal */
         uint64_t idle_ns; /* UINT64_MAX: never leaves by itself */
         enum { LIFECYCLE_ARRIVING, LIFECYCLE_SERVING, LIFECYCLE_LEAVING, LIFECYCLE_LEFT } state;
-        sd_event_source *idle_timer, *sigterm, *sigint;
+        sd_event_source *idle_timer, *look_again, *sigterm, *sigint;
         sd_bus_slot *request_slot, *release_slot, *lost_slot;
 } Lifecycle;
 

@@ -321,11 +321,18 @@ const char *subscription_get_path(const Subscription *s) {
 }
 
 void subscriptions_caller_gone(Api *api, const char *client) {
-        Subscription *s, *tmp;
+        Subscription *s;
+        bool again;
 
-        list_for_each_safe(s, tmp, &api->subscriptions, link)
-                if (!s->channel && strcmp(s->client, client) == 0)
-                        subscription_free(s);
+        do { /* the end of one may bring the end of others: look from the beginning */
+                again = false;
+                list_for_each(s, &api->subscriptions, link)
+                        if (!s->channel && strcmp(s->client, client) == 0) {
+                                subscription_free(s);
+                                again = true;
+                                break;
+                        }
+        } while (again);
 }
 
 int subscriptions_on_error(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {

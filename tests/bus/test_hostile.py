@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-What a client, a publisher or somebody who is neither can do to the broker and to others. Shows promise 3 (a hostile
-subscriber harms nobody but itself) where it was once broken.
+What a client, a publisher or somebody who is neither can do to the broker and to others. Shows promise 3 (a
+hostile subscriber harms nobody but itself) where it was once broken.
 """
 
 import fcntl
@@ -17,8 +17,8 @@ DRIVER_PATH = '/org/freedesktop/DBus'
 
 
 F_ADD_SEALS, ALL_SEALS = 1033, 15
-MODE = {'fourcc': GLib.Variant('u', 0x56595559), 'modifier': GLib.Variant('t', 0), 'width': GLib.Variant('u', 64),
-        'height': GLib.Variant('u', 48), 'rate': GLib.Variant('(uu)', (30, 1))}
+MODE = {'fourcc': GLib.Variant('u', 0x56595559), 'modifier': GLib.Variant('t', 0),
+        'width': GLib.Variant('u', 64), 'height': GLib.Variant('u', 48), 'rate': GLib.Variant('(uu)', (30, 1))}
 SIZE = 64 * 48 * 2
 
 
@@ -56,7 +56,7 @@ class Case(programs.TestCase):
 
 
 class Forging(Case):
-    """A signal that is directed at the broker arrives whoever says it, and the bus driver's words can be imitated."""
+    """A signal directed at the broker arrives whoever says it, and the bus driver's words can be imitated."""
 
     def say(self, member, *values):
         liar = self.bus.connect()
@@ -82,7 +82,7 @@ class Forging(Case):
 
 
 class Text(Case):
-    """Text is cut to its bound, and what is left is still text: a message with half a character cannot be sent."""
+    """Text is cut to its bound, and is still text: a message with half a character cannot be sent."""
 
     def test_reason(self):
         """A publisher's long reason: everybody can still list the sources."""
@@ -106,8 +106,8 @@ class Text(Case):
 class Publishing(Case):
     def test_frame_of_a_run_before(self):
         """
-        Without a FormatChanged since the last viewer left: the next one is not told a format without a mode, and the
-        frame is counted.
+        Without a FormatChanged since the last viewer left: the next one is not told a format without a mode, and
+        the frame is counted.
         """
         self.start()
         publisher = Publisher(self, 'sloppy')
@@ -124,6 +124,18 @@ class Publishing(Case):
         self.assertEqual(viewer.wait_frames(1), [3])
         self.assertEqual(viewer.story(), [(1, 'source'), 3])
         self.assertEqual(viewer.named('FormatChanged')[0][2]['width'], 64)
+
+    def test_flapping(self):
+        """Changes without end: they are told together, few signals are all that others get, the last among them."""
+        self.start()
+        publisher = Publisher(self, 'flapper')
+        changes = self.record_properties('flapper')
+        for i in range(300):
+            publisher.call('State', '(ss)', 'failed', str(i))
+            publisher.call('Describe', '(a{sv})', {'driver': GLib.Variant('s', f'driver {i}')})
+        for last in ('StateReason', '299'), ('Driver', 'driver 299'):
+            fbtest.wait_until(lambda last=last: last in changes, what=f'{last} in {changes[-4:]}')
+        self.assertLess(len(changes), 300)
 
 
 if __name__ == '__main__':

@@ -316,11 +316,12 @@ class Manager(programs.TestCase):
     def test_ready_and_stopping(self):
         """READY when the name is owned, not before; STOPPING when it leaves."""
         self.start(env=self.listen(), args=['--idle-timeout', 0.3])
-        self.assertEqual([w for w in self.heard() if '=' in w], ['READY=1'])
+        words = fbtest.wait_until(self.heard, what='READY')
+        self.assertEqual([w for w in words if '=' in w], ['READY=1'])
         self.assertEqual(self.broker.wait(5), 0)
         self.assertIn('STOPPING=1', self.heard())
         self.start(env=self.listen())
-        self.heard()
+        fbtest.wait_until(self.heard, what='READY')
         self.broker.stop()
         self.assertIn('STOPPING=1', self.heard())
 
