@@ -232,8 +232,10 @@ class Loss(programs.TestCase):
     def test_always_exact(self):
         """Gaps are the sum of Lost, whatever a subscriber does, at full speed."""
         self.start()
-        n = fbtest.count(3000, 100000)
-        publisher = self.published('clip', '--burst', '--quiet', '--skip', 2, '--every', 97)
+        n = 300 if fbtest.wrapper() else fbtest.count(3000, 100000)
+        # as fast as the broker takes them; under valgrind it would get to nothing else
+        pace = ['--rate', 50] if fbtest.wrapper() else ['--burst']
+        publisher = self.published('clip', *pace, '--quiet', '--skip', 2, '--every', 97)
         manners = [('--hold', 1, '--window', 2), ('--drop', 'latest', '--window', 1), ('--release-up-to',),
                    ('--release-twice', '--window', 3), ('--opt', 'max-rate=(uu):500/1')]
         clients = [self.client('clip', t, '--quiet', *m) for t in TRANSPORTS for m in manners]
