@@ -7,12 +7,15 @@
 #include <sys/epoll.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 
 /* Messages of one connection in a row, before others have their turn. */
 #define MESSAGES_IN_A_ROW 32
 
 struct Pump {
         sd_bus *bus;
+        int fd; /* the socket by a number of our own: sd-bus closes its own at hang-up, and what a handler
+                 * opens then may get that number, and would be taken out of epoll with this pump */
         sd_event_source *io, *again; /* @again: more is there than was taken */
         void (*failed)(void *userdata);
         void *userdata;
@@ -71,7 +74,9 @@ int pump_new(sd_event *event, sd_bus *bus, int64_t priority, void (*failed)(void
         p->failed = failed;
         p->userdata = userdata;
         p->events = EPOLLIN;
-        r = sd_event_add_io(event, &p->io, sd_bus_get_fd(bus), EPOLLIN, on_io, p);
+        p->fd = r = fd_dup_cloexec(sd_bus_get_fd(bus));
+        if (r >= 0)
+                r = sd_event_add_io(event, &p->io, p->fd, EPOLLIN, on_io, p);
         if (r >= 0)
                 r = sd_event_source_set_priority(p->io, priority);
         if (r >= 0) /* what sd-bus has read already, nothing else would tell of */
@@ -95,6 +100,7 @@ Pump *pump_free(Pump *p) {
                 *p->gone = true;
         sd_event_source_disable_unref(p->io);
         sd_event_source_disable_unref(p->again);
+        fb_close(p->fd);
         sd_bus_unref(p->bus);
         free(p);
         return NULL;
