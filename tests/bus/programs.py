@@ -456,6 +456,12 @@ class TestCase(fbtest.TestCase):
         fbtest.wait_until(lambda: not self.who(), timeout, 'no subscription')
         return fbtest.proc_fds(self.broker.pid)
 
+    def least_fds(self):
+        """The broker's descriptors, without those that it is about to close: of a hang-up, of a program that ended."""
+        seen = []
+        fbtest.wait_until(lambda: seen.append(fbtest.proc_fds(self.broker.pid)) or len(seen) > 50)
+        return min(seen)
+
     def fds_are(self, n, timeout=15.0):
         fbtest.wait_until(lambda: fbtest.proc_fds(self.broker.pid) == n, timeout,
                           f'{n} descriptors in the broker, {self.broker_fds()}')

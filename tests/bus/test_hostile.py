@@ -10,7 +10,7 @@ import os
 import fbtest
 import programs
 from gi.repository import GLib
-from programs import MANAGER, MANAGER_PATH, PUBLICATION, PUBLICATION_PATH, SOURCE, Channel, Viewer
+from programs import MANAGER, MANAGER_PATH, PUBLICATION, PUBLICATION_PATH, SOURCE, Channel, Raw, Viewer
 
 DRIVER = 'org.freedesktop.DBus'
 DRIVER_PATH = '/org/freedesktop/DBus'
@@ -18,7 +18,8 @@ DRIVER_PATH = '/org/freedesktop/DBus'
 
 F_ADD_SEALS, ALL_SEALS = 1033, 15
 MODE = {'fourcc': GLib.Variant('u', 0x56595559), 'modifier': GLib.Variant('t', 0),
-        'width': GLib.Variant('u', 64), 'height': GLib.Variant('u', 48), 'rate': GLib.Variant('(uu)', (30, 1))}
+        'width': GLib.Variant('u', 64), 'height': GLib.Variant('u', 48),
+        'rate': GLib.Variant('(uu)', (30, 1))}
 SIZE = 64 * 48 * 2
 
 
@@ -106,8 +107,8 @@ class Text(Case):
 class Publishing(Case):
     def test_frame_of_a_run_before(self):
         """
-        Without a FormatChanged since the last viewer left: the next one is not told a format without a mode, and
-        the frame is counted.
+        Without a FormatChanged since the last viewer left: the next one is not told a format without a mode,
+        and the frame is counted.
         """
         self.start()
         publisher = Publisher(self, 'sloppy')
@@ -126,7 +127,7 @@ class Publishing(Case):
         self.assertEqual(viewer.named('FormatChanged')[0][2]['width'], 64)
 
     def test_flapping(self):
-        """Changes without end: they are told together, few signals are all that others get, the last among them."""
+        """Changes without end: told together, few signals are all that others get, the last among them."""
         self.start()
         publisher = Publisher(self, 'flapper')
         changes = self.record_properties('flapper')
@@ -136,6 +137,24 @@ class Publishing(Case):
         for last in ('StateReason', '299'), ('Driver', 'driver 299'):
             fbtest.wait_until(lambda last=last: last in changes, what=f'{last} in {changes[-4:]}')
         self.assertLess(len(changes), 300)
+
+    def test_hang_up_of_both(self):
+        """
+        A publisher hangs up, and then who viewed it: nothing is left. The viewer's channel is waited for by a
+        new descriptor that gets the number of the publisher's.
+        """
+        self.start()
+        before = fbtest.proc_fds(self.broker.pid)
+        publisher = Publisher(self, 'brief')
+        publisher.modes()
+        viewers = [Raw(self.attach('brief')).auth() for _ in range(3)]
+        for viewer in viewers:
+            viewer.call(programs.SUBSCRIPTION_PATH, programs.PEER, 'Ping')
+        publisher.channel.close()
+        for viewer in viewers:
+            viewer.hung_up()
+            viewer.close()
+        self.fds_are(before)
 
 
 if __name__ == '__main__':

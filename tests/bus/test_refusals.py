@@ -87,7 +87,7 @@ class Requests(programs.TestCase):
         self.start({'bars': PATTERN})
         self.on_source('bars', 'Negotiate')
         fbtest.wait_until(lambda: not self.workers(), 10)
-        path, before = self.resolve('bars'), fbtest.proc_fds(self.broker.pid)
+        path, before = self.resolve('bars'), self.least_fds()
         ours, theirs = socket.socketpair()
         self.addCleanup(ours.close)
         self.addCleanup(theirs.close)
@@ -121,7 +121,7 @@ class Requests(programs.TestCase):
         self.start({'bars': PATTERN})
         self.on_source('bars', 'Negotiate')
         fbtest.wait_until(lambda: not self.workers(), 10)
-        path, before = self.resolve('bars'), fbtest.proc_fds(self.broker.pid)
+        path, before = self.resolve('bars'), self.least_fds()
 
         def attach_to(fd):
             self.call(path, SOURCE, 'AttachTo', GLib.Variant('(ha{sv})', (0, {})), fds=[fd])
@@ -183,7 +183,7 @@ class Publishers(programs.TestCase):
 
     def test_names(self):
         self.start({'bars': PATTERN})
-        before = fbtest.proc_fds(self.broker.pid)
+        before = self.least_fds()
         for name in '', '/', 'a/b', '../x', '.hidden', 'a b', 'gr\u00fc\u00df', 'x' * 65, 'a\nb', '*':
             self.raises('InvalidName', self.publish, name, text='1 to 64 characters')
         self.raises('NameTaken', self.publish, 'bars', text="'bars'")
@@ -195,7 +195,7 @@ class Publishers(programs.TestCase):
 
     def test_options(self):
         self.start()
-        before = fbtest.proc_fds(self.broker.pid)
+        before = self.least_fds()
         self.raises('UnknownOption', self.publish, 'clip', colour=True, text="'colour'")
         self.raises('InvalidOption', self.publish, 'clip', queue=u(1), text="'queue'")
         for key in 'description', 'driver':
@@ -311,7 +311,7 @@ class Frames(programs.TestCase):
             for viewer in viewers:
                 viewer.wait_frames(1)
                 viewer.release_up_to(100)
-            before = fbtest.proc_fds(self.broker.pid)
+            before = self.least_fds()
             for n, way in enumerate(FRAMES):
                 with self.subTest(way, reply=reply):
                     self.one_way(publisher, viewers, way, reply)
@@ -359,7 +359,7 @@ class Frames(programs.TestCase):
     def test_flooding_publisher(self):
         """One that sends at full speed and reads next to nothing is its own problem: at worst it is hung up on."""
         self.start({'bars': PATTERN})
-        before = fbtest.proc_fds(self.broker.pid)
+        before = self.least_fds()
         other = self.client('bars', 'peer', '--window', 16)
         other.wait_frames(3)
         for transport in TRANSPORTS:
@@ -412,7 +412,7 @@ class Delivery(programs.TestCase):
         self.start({'bars': PATTERN})
         fbtest.wait_until(lambda: self.on_source('bars', 'Negotiate'))
         fbtest.wait_until(lambda: not self.workers(), 10)
-        before = fbtest.proc_fds(self.broker.pid)
+        before = self.least_fds()
         raw = programs.Raw(str(self.bus.base / 'bus')).auth(fds=False).hello()
         path, empty = self.resolve('bars'), GLib.Variant('(a{sv})', ({},))
 

@@ -71,12 +71,6 @@ class Soak(programs.TestCase):
             self.assertLess(grown, 256)
         publisher.quit()
 
-    def least_fds(self):
-        """Of the broker, without a channel whose hang-up it is about to see."""
-        seen = []
-        fbtest.wait_until(lambda: seen.append(fbtest.proc_fds(self.broker.pid)) or len(seen) > 50)
-        return min(seen)
-
     def test_publishers_come_and_go(self):
         self.start()
 
