@@ -6,7 +6,7 @@
  *     [Source]
  *     Name=door                 what clients call it; default: the file's name without .conf
  *     Description=Front door    for people; default: none
- *     Exec=framebus-v4l2 --device /dev/video3      required; words and quotes as in base/argv.h, nothing else
+ *     Exec=framebus-v4l2 /dev/video3      required; words and quotes as in base/argv.h, nothing else
  *
  * Exec= begins with a program's plain name, which is looked for among the capture programs, or its absolute
  * path. A file in an earlier folder replaces one of the same file name in a later one; a symbolic link to
