@@ -144,7 +144,7 @@ class Everything(Test):
     def test_max_rate_is_explained(self):
         out = self.run_ctl('watch', 'bars', '--json', '--max-rate=10', '--frames=10')
         summary = json.loads(out.splitlines()[-1])
-        self.assertGreater(summary['lost-by-reason']['rate'], 20)
+        self.assertGreater(summary['lost-by-reason']['rate'], 0)
         self.assertEqual(summary['unexplained'], 0)
 
     def test_negotiate(self):
