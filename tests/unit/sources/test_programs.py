@@ -64,8 +64,11 @@ class Test(unittest.TestCase):
 
     def hang_up(self, b):
         b.close()
+        self.check_end(b)
+
+    def check_end(self, b):
+        """Status 0, and nothing is said but that a busy machine loses frames."""
         status, err = b.end()
-        # a busy machine may lose frames, which is said
         lines = [line for line in err.splitlines() if 'frames are lost' not in line]
         self.assertEqual((status, lines), (0, []))
 
@@ -333,7 +336,7 @@ class Y4m(Test):
         b.run_for(0.24)
         b.start_first()
         began = time.monotonic_ns()
-        self.assertEqual(b.end(), (0, ''))
+        self.check_end(b)
         self.assertLess(time.monotonic_ns() - began, 10 * 10**9)
         self.assertTrue(0 < len(b.frames) < 20, len(b.frames))
         self.assertEqual([f.data for f in b.frames], frames[-len(b.frames):])
