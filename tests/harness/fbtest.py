@@ -215,6 +215,16 @@ def sigcont(pid):
     os.kill(pid, signal.SIGCONT)
 
 
+def wake(pid):
+    """
+    SIGCONT, if a test has stopped it. LeakSanitizer stops its process at exit, by SIGSTOP and ptrace: a SIGCONT in
+    between undoes the one, and the other waits for ever.
+    """
+    stat = _stat(pid)
+    if stat and stat[0] == 'T':
+        sigcont(pid)
+
+
 @contextlib.contextmanager
 def stopped(pid):
     sigstop(pid)
@@ -241,7 +251,7 @@ def end_processes(pids, grace=3.0):
         for pid in running():
             stubborn.append(f'{pid} ({command_of(pid)}) needed {sig.name}')
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+                wake(pid)
                 os.kill(pid, sig)
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not running(), 2)
@@ -356,7 +366,7 @@ class Process:
             with contextlib.suppress(BrokenPipeError):
                 self.popen.stdin.close()
         if self.returncode is None:
-            self.popen.send_signal(signal.SIGCONT)  # before: afterwards it undoes LeakSanitizer's SIGSTOP
+            wake(self.popen.pid)
             self.popen.send_signal(sig)
             try:
                 wait_until(lambda: self.returncode is not None, timeout)
