@@ -10,6 +10,7 @@ private channels in Python.
             self.assertEqual(viewer.finish()['lost'], 0)
 """
 
+import contextlib
 import json
 import os
 import pathlib
