@@ -39,10 +39,10 @@ class Round:
                  machine; one with two processors and other things to do gets more. 0: the test knows.
     env          of setup (CC) and of the tests
     chosen_full  the same as choose for --full
-    parallel     how many at once
+    parallel     how many at once: most of them wait most of the time
     """
 
-    def __init__(self, name, what, build, setup, choose, *, scale, env=None, chosen_full=None, parallel=2):
+    def __init__(self, name, what, build, setup, choose, *, scale, env=None, chosen_full=None, parallel=3):
         self.name, self.what, self.folder, self.setup = name, what, CHECK / build, setup
         self.choose, self.choose_full = choose, chosen_full or choose
         self.scale, self.parallel, self.env = scale, parallel, {'CC': 'gcc', **(env or {})}
