@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * framebus-capture: what framebus-capture@.service runs for each connection of the system broker. It learns
- * from one line which source is wanted, and becomes that source's capture program. The broker has no say in
- * what the command is.
+ * from one line which source is wanted, and runs that source's capture program, which it outlives: when the
+ * broker hangs up and the program does not notice, it ends the program. The broker has no say in what the
+ * command is.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -16,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "sources/capture/catalogue.h"
+#include "sources/capture/guard.h"
 #include "sources/capture/request.h"
 #include "sources/common/program.h"
 
@@ -54,7 +56,8 @@ static int read_request(Request *ret_request) {
         return PROGRAM_EXIT_USAGE;
 }
 
-/* The program takes this one's place, with the channel at the same file descriptor. Returns if that fails. */
+/* The program takes this process's place, with the channel at the same file descriptor. Returns if that
+ * fails. */
 static void launch(Launcher *l, char **argv) {
         _cleanup_free_ char *path = NULL;
 
@@ -90,7 +93,7 @@ static void launch_request(Launcher *l, Request *request) {
 
 static void print_help(void) {
         printf("Usage: framebus-capture [OPTION]...\n"
-               "Become the capture program that the broker asks for on the socket at file descriptor 3.\n"
+               "Run the capture program that the broker asks for on the socket at file descriptor 3.\n"
                "framebus-capture@.service runs it; there is no use for it by hand.\n\n"
                "      --config=DIR       where sources.d is (default: %s)\n"
                "      --libexec=DIR      where capture programs are (default: %s)\n"
@@ -139,6 +142,7 @@ int main(int argc, char **argv) {
                 .confdir = FB_SYSCONFDIR "/framebus",
                 .libexecdir = getenv("FRAMEBUS_LIBEXECDIR") ? getenv("FRAMEBUS_LIBEXECDIR") : FB_LIBEXECDIR,
         };
+        bool child = false;
         Request request;
         int r;
 
@@ -146,15 +150,20 @@ int main(int argc, char **argv) {
         r = parse_options(&l, argc, argv);
         if (r >= 0)
                 return r;
-        r = program_open(&l.program, &l.options);
-        if (r != 0)
-                return r;
         /* the capture program is no socket-activated service */
         (void)unsetenv("LISTEN_FDS");
         (void)unsetenv("LISTEN_PID");
         (void)unsetenv("LISTEN_FDNAMES");
-        l.program.exit_code = read_request(&request);
-        if (l.program.exit_code == 0)
-                launch_request(&l, &request);
+        r = read_request(&request);
+        if (r != 0)
+                return r;
+        r = guard_fork(PROGRAM_CHANNEL_FD, GUARD_GRACE_NS, &child);
+        if (r >= 0 && !child)
+                return r;
+        /* this is the child, or there is no guard: better than no program */
+        r = program_open(&l.program, &l.options); /* its event loop does not survive a fork */
+        if (r != 0)
+                return r;
+        launch_request(&l, &request);
         return program_finish(&l.program, &l.options);
 }

@@ -3,6 +3,7 @@
 """The capture programs against a fake broker: what they say, what they send, how they end."""
 
 import os
+import pathlib
 import random
 import shutil
 import signal
@@ -481,6 +482,22 @@ class Capture(Test):
             out = f.read().split()
         self.assertEqual(out[0], '[]')
         self.assertEqual([fd for fd in out[1:] if int(fd) < 4 or int(fd) != b.passed], ['0', '1', '2', '3'])
+
+    def test_hangs(self):
+        """A program that does not notice the broker's hang-up is ended with all that it has started."""
+        path = os.path.join(self.folder, 'pids')
+        script = f'echo $$ >{path}; trap : TERM; sleep 100 & echo $! >>{path}; wait; wait; echo over >>{path}'
+        self.configure('x', f"[Source]\nExec=/bin/sh -c '{script}'\n")
+        b = self.launch(b'SOURCE x\n')
+        def words_of():
+            return pathlib.Path(path).read_text(encoding='ascii').split() if os.path.exists(path) else []
+        self.assertTrue(b.wait(lambda: len(words_of()) == 2))
+        b.close()
+        self.assertEqual(b.end()[0], 0)
+        words = words_of()
+        self.assertEqual(words[2:], ['over'])
+        for pid in words[:2]:
+            self.assertFalse(os.path.exists(f'/proc/{pid}'))
 
     def test_device(self):
         b = self.launch(b'DEVICE /dev/video987\n')
