@@ -2,8 +2,8 @@
 /*
  * Three things end the waiting: the child's end (SIGCHLD), a signal to this process, the broker's hang-up.
  * After the hang-up the child has @grace_ns to notice it itself, as well-behaved programs do, then as long
- * after SIGTERM; SIGKILL comes last. Half a hang-up counts as one: who does not write to a capture program any
- * more does not want it any more.
+ * after SIGTERM; SIGKILL comes last. Half a hang-up counts as one: who does not write to a capture program
+ * any more does not want it any more.
  */
 #include "sources/capture/guard.h"
 

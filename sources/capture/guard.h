@@ -17,6 +17,7 @@
  * its exit status, or 128 + the signal that ended it; never before. SIGTERM and SIGINT are passed on to the
  * child's group. @channel_fd is not read; the broker sees the hang-up when both processes have ended.
  *
- * Sets *@ret_child to whether this is the child. Returns negative errno, in the parent only, if there is none.
+ * Sets *@ret_child to whether this is the child. Returns negative errno, in the parent only, if there is
+ * none.
  */
 int guard_fork(int channel_fd, uint64_t grace_ns, bool *ret_child);
