@@ -53,6 +53,13 @@ if [ "$vivid" != none ]; then
     $b insmod /m/vivid.ko $vivid || die "cannot load vivid ($vivid)"
 fi
 
+if [ -e $root/mnt/out/.vm/screens ]; then
+    echo N > $root/sys/module/drm_kms_helper/parameters/fbdev_emulation || die "cannot keep the console off"
+    for module in $($b cat /m/order.screens); do
+        $b insmod /m/$module.ko || die "cannot load $module"
+    done
+fi
+
 path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 $b chroot $root /usr/bin/env -i PATH=$path HOME=/root LANG=C.UTF-8 /bin/bash /mnt/out/.vm/command
 echo $? > $root/mnt/out/.vm/status

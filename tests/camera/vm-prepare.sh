@@ -15,6 +15,8 @@ set -euo pipefail
 # 6.12 has udmabuf and the dma-buf heaps built in, which bookworm's own 6.1 lacks. Later it is the default.
 packages=(linux-image-6.12-amd64 linux-image-amd64)
 modules=(virtio_pci 9p 9pnet_virtio overlay vivid vgem)
+# Drivers of screens: loaded on demand, so listed apart.
+screens=(virtio-gpu bochs)
 omit=('*/drivers/net' '*/drivers/gpu/drm/amd' '*/drivers/infiniband' '*/sound' './usr/share')
 
 here=$(dirname "$(realpath "$0")")
@@ -59,21 +61,23 @@ sys.exit('no vmlinux in ' + sys.argv[1])
 PYTHON
 }
 
-# Every module in load order, unpacked, with the list of their names.
-collect_modules() { # tree, version, output folder
-    local file name
-    for name in "${modules[@]}"; do
-        modprobe -d "$1" -S "$2" --show-depends --ignore-install "$name"
+# The modules in load order, unpacked, with the list of those that no earlier list has.
+collect_modules() { # tree, version, output folder, list, module...
+    local tree=$1 version=$2 folder=$3 list=$4 file name
+    shift 4
+    for name in "$@"; do
+        modprobe -d "$tree" -S "$version" --show-depends --ignore-install "$name"
     done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r file; do
         name=$(basename "$file")
         name=${name%.xz}
         name=${name%.zst}
+        [ ! -e "$folder/$name" ] || continue
         case $file in
         *.xz) xz -dc "$file" ;;
         *.zst) zstd -dqc "$file" ;;
         *) cat "$file" ;;
-        esac > "$3/$name"
-        echo "${name%.ko}" >> "$3/order"
+        esac > "$folder/$name"
+        echo "${name%.ko}" >> "$folder/$list"
     done
 }
 
@@ -96,7 +100,8 @@ build() { # package=version, output folder
     extract_vmlinux "$work/tree/boot/vmlinuz-$version" "$work/new/vmlinux"
     cp /bin/busybox "$work/root/bin/"
     ln -s busybox "$work/root/bin/sh"
-    collect_modules "$work/tree" "$version" "$work/root/m"
+    collect_modules "$work/tree" "$version" "$work/root/m" order "${modules[@]}"
+    collect_modules "$work/tree" "$version" "$work/root/m" order.screens "${screens[@]}"
     (cd "$work/root" && find . | cpio -o -H newc --quiet -R 0:0) > "$work/new/base.cpio"
     mv "$work/new" "$2"
 }
@@ -116,7 +121,7 @@ need xz xz-utils
 need zstd zstd
 need python3 python3
 
-tag=$(echo "${modules[*]}" | sha256sum | cut -c 1-8)
+tag=$(echo "${modules[*]} ${screens[*]}" | sha256sum | cut -c 1-8)
 package=$(find_package)
 if [ -z "$package" ]; then
     folder=$(find_cached)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# vm-run.sh [-o FOLDER] [-v OPTIONS] [-m MIB] [-t SECONDS] [--] COMMAND [ARGUMENT...]
+# vm-run.sh [-o FOLDER] [-v OPTIONS] [-g DEVICES] [-m MIB] [-t SECONDS] [--] COMMAND [ARGUMENT...]
 #
 # Runs COMMAND as root in a virtual machine that has virtual cameras (the kernel's vivid driver) and vgem.
 #
@@ -15,6 +15,8 @@
 #   -v OPTIONS  vivid's parameters, or none; default: n_devs=1 node_types=0x1 num_inputs=1 input_types=0, that
 #               is one webcam, /dev/video0, which is root's alone (chmod it for others)
 #               Two of them: n_devs=2 node_types=0x1,0x1 num_inputs=1,1 input_types=0,0
+#   -g DEVICES  QEMU's graphics devices, such as 'virtio-gpu-pci bochs-display'; default: none. The kernel draws
+#               nothing on them: their screens are off until a program sets a mode
 #   -m MIB      memory, default 1024
 #   -t SECONDS  limit of the whole run, default 300
 #
@@ -33,17 +35,18 @@
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
-out= vivid='n_devs=1 node_types=0x1 num_inputs=1 input_types=0' memory=1024 limit=300
+out= vivid='n_devs=1 node_types=0x1 num_inputs=1 input_types=0' graphics= memory=1024 limit=300
 
 usage() {
     sed -n '/^# vm-run/,/^$/s/^# \{0,1\}//p' "$0"
     exit "$1"
 }
 
-while getopts 'o:v:m:t:h' option; do
+while getopts 'o:v:g:m:t:h' option; do
     case $option in
     o) out=$OPTARG ;;
     v) vivid=$OPTARG ;;
+    g) graphics=$OPTARG ;;
     m) memory=$OPTARG ;;
     t) limit=$OPTARG ;;
     h) usage 0 ;;
@@ -71,6 +74,11 @@ export FB_TIMEOUT_SCALE=${FB_TIMEOUT_SCALE:-10}
     echo
 } > "$out/.vm/command"
 echo "$vivid" > "$out/.vm/vivid"
+devices=()
+for device in $graphics; do
+    devices+=(-device "$device")
+done
+[ -z "$graphics" ] || : > "$out/.vm/screens"
 
 mkdir "$work/init"
 install -m 755 "$here/vm-init.sh" "$work/init/init"
@@ -82,7 +90,7 @@ run_once() {
     rm -f "$out/.vm/status"
     timeout -k 5 "$limit" qemu-system-x86_64 -accel tcg -M q35 -cpu max -smp 1 -m "$memory" -nodefaults \
         -display none -no-reboot -serial stdio -kernel "$kernel/vmlinux" -initrd "$work/initrd" \
-        -device isa-debug-exit,iobase=0xf4,iosize=4 \
+        -device isa-debug-exit,iobase=0xf4,iosize=4 "${devices[@]}" \
         -virtfs local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap \
         -virtfs "local,path=$out,mount_tag=out,security_model=none,multidevs=remap" \
         -append 'console=ttyS0 quiet panic=-1 mitigations=off' < /dev/null
