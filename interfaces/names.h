@@ -13,6 +13,7 @@
 #define FB_IFACE_SOURCE       "org.framebus.Source1"
 #define FB_IFACE_SUBSCRIPTION "org.framebus.Subscription1"
 #define FB_IFACE_PUBLICATION  "org.framebus.Publication1"
+#define FB_IFACE_RECEIPT      "org.framebus.Receipt1"
 
 /* D-Bus error names. The map from the broker's own error codes is broker/api/errors.c. */
 #define FB_ERROR_UNKNOWN_OPTION      "org.framebus.Error.UnknownOption"

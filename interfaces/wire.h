@@ -10,10 +10,12 @@
 #define FB_WINDOW_MIN              1u
 #define FB_WINDOW_MAX              16u
 #define FB_WINDOW_DEFAULT          4u
-#define FB_BUS_FDS_MAX             48u  /* unreleased, on the bus: stock daemons stop reading us at 64 */
+#define FB_BUS_FDS_MAX             48u  /* windows on the bus, all together */
+#define FB_BUS_LIVE_FDS_MAX        63u  /* on the bus, not proven read: stock daemons stop reading us at 64 */
 #define FB_PEER_FDS_MAX            256u /* unread, on all channels: far below RLIMIT_NOFILE (soft: 1024) */
 #define FB_CHANNELS_PER_CONNECTION 16u
 #define FB_SUBSCRIPTIONS_PER_UID   128u
+#define FB_SOURCES_PER_UID         32u  /* published */
 #define FB_MEMORIES_MAX            4u
 #define FB_PLANES_MAX              4u
 #define FB_META_BYTES_MAX          1024u
@@ -22,6 +24,7 @@
 #define FB_TEXT_MAX                256u /* description, driver, reason: bytes of UTF-8 */
 #define FB_PUBLISHER_WINDOW        8u
 #define FB_CONTROL_QUEUE_MAX       64u /* unsent messages on a channel beyond which its client is ended */
+#define FB_MESSAGE_MAX             (128u * 1024u) /* bytes of one that a channel's client sends */
 
 /* The grammar of source names: 1 to 64 characters out of [A-Za-z0-9._:-], not beginning with a dot. */
 static inline bool fb_source_name_is_valid(const char *name) {

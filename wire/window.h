@@ -25,7 +25,6 @@ typedef struct WindowEntry {
         uint64_t seq;
         uint64_t pts_ns;  /* of the frame, for latency */
         uint64_t cookie;  /* of the message, for errors that answer it; 0: none */
-        uint32_t n_fds;
         void *frame;      /* a reference owned by this entry, or NULL */
 } WindowEntry;
 

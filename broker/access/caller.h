@@ -10,6 +10,10 @@
  * (Subscribe, Attach, AttachTo, Publish) the connection is sent a Peer.Ping that carries one: both
  * dbus-daemon and dbus-broker refuse it in the driver's name if it cannot, and that answer is there before
  * the credentials asked for next.
+ *
+ * Each connection has an account of the descriptors sent to it by the bus, and a receipt that proves what was
+ * read, see receipt.h. Calls that need descriptors wait here, in order, while there is no room for what they
+ * send; other calls of that connection, and everybody else's, go on.
  */
 #pragma once
 
@@ -20,6 +24,8 @@
 #include <systemd/sd-bus.h>
 
 #include "base/list.h"
+#include "broker/access/receipt.h"
+#include "wire/fd-ledger.h"
 
 /* Messages of one unknown sender that are held; what comes beyond is refused. */
 #define CALLER_HELD_MAX 1024u
@@ -36,23 +42,31 @@ typedef struct Caller {
 
         unsigned int n_channels; /* handed to it and not hung up, see quota.h */
         unsigned int n_watches;
+        FdAccount account;
 
         /* private to caller.c */
         enum { CALLER_ASKED, CALLER_DRAINING, CALLER_KNOWN } state;
         bool probed;
-        List held; /* of HeldMessage::link, in order */
-        unsigned int n_held;
+        List waiting; /* of HeldMessage::link: had their turn and found no room; ahead of those held */
+        List held;    /* of HeldMessage::link, in order */
+        unsigned int n_held; /* in both */
         sd_bus_message *expected; /* queued again and not seen again yet */
-        sd_bus_slot *credentials_slot, *probe_slot;
+        sd_bus_slot *credentials_slot;
+        Receipt receipt;
+        bool mark_by_call;
+        sd_event_source *ask_later; /* a mark was refused, or could not be made */
 } Caller;
 
 typedef struct CallersHandler {
         /* The connection has left the bus. @c is freed afterwards. */
         void (*gone)(Caller *c, void *userdata);
+        /* It has read: there may be room for a frame that is held. */
+        void (*room)(Caller *c, void *userdata);
 } CallersHandler;
 
 struct Callers {
-        sd_bus *bus; /* borrowed */
+        sd_bus *bus;      /* borrowed */
+        FdLedger *ledger; /* borrowed */
         const CallersHandler *handler;
         void *userdata;
         List callers;
@@ -61,11 +75,22 @@ struct Callers {
 
 /* @bus must be a bus connection whose vtables are added afterwards or before, but that is not processed
  * yet. */
-int callers_init(Callers *c, sd_bus *bus, const CallersHandler *handler, void *userdata);
+int callers_init(Callers *c, sd_bus *bus, FdLedger *ledger, const CallersHandler *handler, void *userdata);
 void callers_deinit(Callers *c);
 
 /* Whether calls are held at this moment. */
 bool callers_hold_calls(const Callers *c);
+
+/* Whether calls wait for room. */
+bool callers_wait_for_room(const Callers *c);
+
+/* @m, a call of @c's, comes again when fd_account_check_reply() says yes. As a method handler. */
+int caller_wait_for_room(Caller *c, sd_bus_message *m);
+
+/* A reply with a descriptor was sent to it. What that descriptor is the other end of proves this with its
+ * first byte: caller_read_reply() with the number returned here. */
+uint64_t caller_sent_reply(Caller *c);
+void caller_read_reply(Caller *c, uint64_t reply);
 
 /* The sender of @m, or NULL if it has left the bus. */
 Caller *callers_of(Callers *c, sd_bus_message *m);

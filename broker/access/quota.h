@@ -13,7 +13,7 @@
 typedef struct QuotaUser {
         List link; /* Quota::users */
         uid_t uid;
-        unsigned int n_subscriptions;
+        unsigned int n_subscriptions, n_sources;
 } QuotaUser;
 
 typedef struct Quota {
@@ -26,3 +26,7 @@ void quota_deinit(Quota *q);
 /* One more subscription of @uid: FB_E_LIMIT at FB_SUBSCRIPTIONS_PER_UID. */
 int quota_charge_subscription(Quota *q, uid_t uid);
 void quota_return_subscription(Quota *q, uid_t uid);
+
+/* One more published source: FB_E_LIMIT at FB_SOURCES_PER_UID. */
+int quota_charge_source(Quota *q, uid_t uid);
+void quota_return_source(Quota *q, uid_t uid);

@@ -16,6 +16,7 @@
 #include "broker/conduit/peer.h"
 #include "broker/stream/order.h"
 #include "broker/stream/registry.h"
+#include "wire/fd-ledger.h"
 
 typedef struct Api Api;
 
@@ -42,7 +43,7 @@ struct Api {
         Registry sources;   /* of Source::entry */
         List waiting;       /* of Source::waiting_link: publishers in line for a name */
         List subscriptions; /* of Subscription::link */
-        BusBudget bus_budget;
+        FdLedger ledger;
         PeerBudget peer_budget;
         char epoch[33];
         unsigned int n_watches;

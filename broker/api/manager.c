@@ -110,20 +110,29 @@ static int method_publish(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         r = check_publisher(api, c, &o, ret_error);
         if (r < 0)
                 return r;
+        if (!fd_account_check_reply(&c->account))
+                return caller_wait_for_room(c, m);
         o.owner = c->unique_name;
+        o.uid = c->uid;
         r = source_new_published(api, &o, &s, &channel);
         if (r == FB_E_INVALID_NAME)
                 return api_error(ret_error, r,
                                  "a name is 1 to %u characters out of [A-Za-z0-9._:-], not beginning with a "
                                  "dot",
                                  FB_NAME_MAX);
+        if (r == FB_E_LIMIT)
+                return api_error(ret_error, r,
+                                 "user %u publishes %u sources, the most that one user may publish", c->uid,
+                                 FB_SOURCES_PER_UID);
         if (r > 0)
                 return api_error(ret_error, r, "the name '%s' has an owner already", o.name);
         if (r < 0)
                 return r;
         c->n_channels++;
         api_activity(api);
-        return sd_bus_reply_method_return(m, "oh", s->path, channel);
+        r = sd_bus_reply_method_return(m, "oh", s->path, channel);
+        s->reply_mark = caller_sent_reply(c);
+        return r;
 }
 
 static int method_resolve(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -248,7 +257,11 @@ static void on_caller_gone(Caller *c, void *userdata) {
         api_activity(api);
 }
 
-static const CallersHandler callers_handler = { .gone = on_caller_gone };
+static void on_caller_room(Caller *c, void *userdata) {
+        subscriptions_caller_room(userdata, c->unique_name);
+}
+
+static const CallersHandler callers_handler = { .gone = on_caller_gone, .room = on_caller_room };
 
 static int make_epoch(Api *api) {
         sd_id128_t id;
@@ -271,9 +284,10 @@ int api_init(Api *api, sd_event *event, sd_bus *bus, const ApiConfig *config, co
         list_init(&api->subscriptions);
         peer_budget_init(&api->peer_budget);
         quota_init(&api->quota);
+        fd_ledger_init(&api->ledger, config->system ? (uid_t)-1 : api->access.own);
         r = make_epoch(api);
         if (r >= 0)
-                r = callers_init(&api->callers, bus, &callers_handler, api);
+                r = callers_init(&api->callers, bus, &api->ledger, &callers_handler, api);
         if (r >= 0)
                 r = sd_bus_add_filter(bus, &api->errors_slot, subscriptions_on_error, api);
         if (r >= 0)
@@ -319,8 +333,8 @@ bool api_is_busy(const Api *api) {
         list_for_each(s, &api->subscriptions, link)
                 if (s->source)
                         return true;
-        if (!list_is_empty(&api->waiting) || api->n_watches > 0 ||
-            api->n_busy_sources > 0)
+        if (!list_is_empty(&api->waiting) || api->n_watches > 0 || api->n_busy_sources > 0 ||
+            callers_wait_for_room(&api->callers))
                 return true;
         list_for_each(e, &api->sources.entries, link)
                 if (fb_container_of(e, Source, entry)->owner)

@@ -93,7 +93,11 @@ static int call_attach(Source *s, Caller *c, sd_bus_message *m, Options *o, cons
         if (r < 0)
                 return r;
         r = reply_subscribed(m, sub, o, mode, theirs);
-        return r < 0 ? (subscription_free(sub), r) : 1;
+        if (r < 0)
+                return subscription_free(sub), r;
+        if (theirs >= 0)
+                sub->reply_mark = caller_sent_reply(c);
+        return 1;
 }
 
 /* The caller's own socket. */
@@ -152,6 +156,8 @@ int source_call(Source *s, sd_bus_message *m, sd_bus_error *ret_error) {
                 return call_negotiate(s, m, &o, &mode);
         if (strcmp(member, "Subscribe") == 0)
                 return call_subscribe(s, c, m, &o, &mode, ret_error);
+        if (!own && !fd_account_check_reply(&c->account))
+                return caller_wait_for_room(c, m);
         if (!own && (r = fd_socketpair(&ours, &theirs)) < 0)
                 return r;
         return call_attach(s, c, m, &o, &mode, take_fd(ours), theirs, ret_error);

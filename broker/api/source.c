@@ -197,6 +197,14 @@ static void show(Source *s) {
                 log_error("source %s: cannot be shown on the bus", s->name);
 }
 
+static void on_opened(Publication *p, void *userdata) {
+        Source *s = userdata;
+        Caller *owner = s->owner ? callers_find(&s->api->callers, s->owner) : NULL;
+
+        if (owner)
+                caller_read_reply(owner, s->reply_mark);
+}
+
 static void on_modes(Publication *p, Mode *modes, size_t n_modes, void *userdata) {
         Source *s = userdata;
 
@@ -277,6 +285,7 @@ static void on_closed(Publication *p, bool destroyed, void *userdata) {
 }
 
 static const PublicationHandler publication_handler = {
+        .opened = on_opened,
         .modes = on_modes, .described = on_described, .state = on_state,   .format = on_format,
         .frame = on_frame, .refused = on_refused,     .closed = on_closed,
 };
@@ -390,6 +399,7 @@ int source_new_published(Api *api, const SourcePublishOptions *options, Source *
 
         fb_try(source_new(api, options->name, options->description, options->driver ?: "publisher", &s));
         s->allow_replacement = options->allow_replacement;
+        s->owner_uid = options->uid;
         s->owner = strdup(options->owner);
         if (!s->owner)
                 return -ENOMEM;
@@ -397,8 +407,10 @@ int source_new_published(Api *api, const SourcePublishOptions *options, Source *
         if (r < 0)
                 return r;
         fb_try(publication_new(api->event, ours, &publication_handler, s, &s->publication));
+        fb_try(quota_charge_source(&api->quota, s->owner_uid));
         r = take_name(s, options);
         if (r != 0) {
+                quota_return_source(&api->quota, s->owner_uid);
                 registry_remove(&api->sources, &s->entry);
                 return r;
         }
@@ -430,8 +442,12 @@ void source_free(Source *s, const char *reason) {
         answer_calls(s, "it is gone");
         stream_end_all(&s->stream, reason, clock_now_ns());
         owner = s->owner ? callers_find(&api->callers, s->owner) : NULL;
-        if (owner)
+        if (s->owner)
+                quota_return_source(&api->quota, s->owner_uid);
+        if (owner) {
                 owner->n_channels--;
+                fd_account_ask(&owner->account); /* the answer may lie there unread */
+        }
         registry_remove(&api->sources, &s->entry);
         list_remove(&s->waiting_link);
         if (s->exported)

@@ -34,7 +34,9 @@ typedef struct Source {
         Stream stream;
         Publication *publication;
         Worker *worker; /* NULL: published */
-        char *owner;    /* of a published one: unique name of who called Publish */
+        char *owner;    /* of a published one: unique name of who called Publish, */
+        uid_t owner_uid;
+        uint64_t reply_mark; /* and the answer, until it is known to be read; see caller.h */
         bool allow_replacement;
         bool has_description; /* the configuration's, which stays */
         bool exported;  /* its object is on the bus */
@@ -58,10 +60,12 @@ int source_new_configured(Api *api, const char *name, const char *description, c
 
 typedef struct SourcePublishOptions {
         const char *name, *description, *driver, *owner;
+        uid_t uid; /* of @owner */
         bool allow_replacement, replace, queue;
 } SourcePublishOptions;
 
-/* A source that whoever holds @ret_channel feeds. FB_E_INVALID_NAME, FB_E_NAME_TAKEN. */
+/* A source that whoever holds @ret_channel feeds. FB_E_INVALID_NAME, FB_E_NAME_TAKEN, FB_E_LIMIT
+ * (FB_SOURCES_PER_UID). */
 int source_new_published(Api *api, const SourcePublishOptions *options, Source **ret, int *ret_channel);
 
 /* Ends all subscriptions with @reason and frees it; the next publisher in line takes the name. */

@@ -64,6 +64,7 @@ static int method_set_options(sd_bus_message *m, void *userdata, sd_bus_error *r
                       .latest = s->subscriber.options.latest,
                       .max_rate = s->subscriber.options.max_rate };
         uint32_t window = o.window;
+        FdRefusal why;
         Stream *stream;
         int r;
 
@@ -72,9 +73,8 @@ static int method_set_options(sd_bus_message *m, void *userdata, sd_bus_error *r
                 return r;
         if (!s->source)
                 return api_error(ret_error, FB_E_GONE, "the subscription has ended");
-        if (!s->channel && bus_conduit_set_window(&s->bus, o.window) != 0)
-                return api_error(ret_error, FB_E_LIMIT,
-                                 "all windows on the bus together may be %u: use Attach", FB_BUS_FDS_MAX);
+        if (!s->channel && bus_conduit_set_window(&s->bus, o.window, &why) != 0)
+                return subscription_refuse(&why, ret_error);
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = options_append_granted(reply, &o, NULL, 0, NULL);

@@ -54,13 +54,6 @@ static void out_send_ended(Subscriber *sub, uint64_t order, const char *reason) 
         (void)conduit_send_ended(&of_subscriber(sub)->conduit, order, reason);
 }
 
-static void out_returned(Subscriber *sub, const WindowEntry *e) {
-        Conduit *c = &of_subscriber(sub)->conduit;
-
-        if (c->ops->returned)
-                c->ops->returned(c, e->n_fds);
-}
-
 static void detach(Subscription *s) {
         if (!s->source)
                 return;
@@ -104,13 +97,19 @@ static void out_ended(Subscriber *sub, uint64_t order, const char *reason) {
 static const SubscriberOps subscriber_ops = {
         .check_room = out_check_room, .send_frame = out_send_frame,         .send_format = out_send_format,
         .send_lost = out_send_lost,   .send_suspended = out_send_suspended, .send_resumed = out_send_resumed,
-        .send_ended = out_ended,      .returned = out_returned,             .over = out_over,
+        .send_ended = out_ended,      .over = out_over,
 };
 
 /* ---- the channel ---- */
 
+/* The other end's first byte has come. */
 static int on_setup(Channel *c, sd_bus *bus, void *userdata) {
-        return subscription_add_vtable(userdata, bus);
+        Subscription *s = userdata;
+        Caller *maker = callers_find(&s->api->callers, s->client);
+
+        if (maker && s->reply_mark > 0)
+                caller_read_reply(maker, s->reply_mark);
+        return subscription_add_vtable(s, bus);
 }
 
 /* It ended before there was anybody to tell. */
@@ -184,8 +183,10 @@ Subscription *subscription_free(Subscription *s) {
         if (s->charged && s->channel) {
                 Caller *c = callers_find(&api->callers, s->client);
 
-                if (c)
+                if (c) {
                         c->n_channels--;
+                        fd_account_ask(&c->account); /* the answer may lie there unread */
+                }
         }
         subscription_release(s);
         api_activity(api);
@@ -253,9 +254,27 @@ static int make_path(Subscription *s) {
                                                                                                      : 0;
 }
 
+int subscription_refuse(const FdRefusal *why, sd_bus_error *ret_error) {
+        if (why->limit == FD_LIMIT_WINDOWS)
+                return api_error(ret_error, FB_E_LIMIT,
+                                 "windows of %u frames are granted on the bus, %u of them to user %u, and "
+                                 "all together may be %u: ask for a smaller window, or use Attach",
+                                 why->used, why->most, why->most_uid, why->max);
+        if (why->limit == FD_LIMIT_SHARE)
+                return api_error(ret_error, FB_E_LIMIT,
+                                 "your user has windows of %u frames on the bus, and its share is %u of the "
+                                 "%u in all: ask for a smaller window, or use Attach",
+                                 why->used, why->max, FB_BUS_FDS_MAX);
+        return api_error(ret_error, FB_E_LIMIT,
+                         "%u of %u file descriptors on the bus are granted or not read yet, %u of them of "
+                         "user %u: ask for a smaller window, or use Attach",
+                         why->used, why->max, why->most, why->most_uid);
+}
+
 int subscription_new_bus(Source *source, Caller *c, Options *o, const Mode *mode, Subscription **ret,
                          sd_bus_error *ret_error) {
         _cleanup_(subscription_releasep) Subscription *s = NULL;
+        FdRefusal why;
         Api *api = source->api;
         int r;
 
@@ -264,13 +283,9 @@ int subscription_new_bus(Source *source, Caller *c, Options *o, const Mode *mode
                 r = make_path(s);
         if (r < 0)
                 return api_error(ret_error, r, "%s", "");
-        r = bus_conduit_init(&s->bus, api->bus, &api->bus_budget, s->client, s->path, o->window);
+        r = bus_conduit_init(&s->bus, api->bus, &c->account, s->client, s->path, o->window, &why);
         if (r > 0)
-                return api_error(ret_error, r,
-                                 "windows of %u frames are granted on the bus, and all together may be %u: "
-                                 "ask for a "
-                                 "smaller window, or use Attach",
-                                 api->bus_budget.windows, FB_BUS_FDS_MAX);
+                return subscription_refuse(&why, ret_error);
         r = charge(api, c, ret_error);
         if (r < 0)
                 return r;
@@ -333,6 +348,15 @@ void subscriptions_caller_gone(Api *api, const char *client) {
                                 break;
                         }
         } while (again);
+}
+
+void subscriptions_caller_room(Api *api, const char *client) {
+        Subscription *s, *tmp;
+
+        list_for_each_safe(s, tmp, &api->subscriptions, link)
+                if (!s->channel && s->source && strcmp(s->client, client) == 0)
+                        subscriber_room(&s->subscriber, clock_now_ns());
+        /* what failed meanwhile is reaped with the stream's next frame */
 }
 
 int subscriptions_on_error(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {

@@ -23,7 +23,8 @@ typedef struct Subscription {
         uid_t uid;
         pid_t pid;
         uint64_t since_ns, granted_seq;
-        Channel *channel; /* peer */
+        Channel *channel;    /* peer */
+        uint64_t reply_mark; /* of the answer that its other end is in, see caller.h; 0: it is in none */
         union {
                 Conduit conduit;
                 BusConduit bus;
@@ -56,8 +57,14 @@ const char *subscription_get_path(const Subscription *s);
 /* The caller has left the bus: its subscriptions on the bus end. */
 void subscriptions_caller_gone(Api *api, const char *client);
 
+/* The caller has read something: there may be room for a frame that is held. */
+void subscriptions_caller_room(Api *api, const char *client);
+
 /* Errors that answer a Frame on the bus. A filter. */
 int subscriptions_on_error(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
+
+/* Says why no window can be granted. */
+int subscription_refuse(const FdRefusal *why, sd_bus_error *ret_error);
 
 /* In subscription-interface.c: */
 int subscription_append_lost(sd_bus_message *m, const uint64_t lost[static _LOSS_MAX]);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "broker/conduit/bus.h"
 
-#include <errno.h>
-
 #include "base/cleanup.h"
-#include "base/error.h"
 #include "interfaces/names.h"
 #include "wire/codec.h"
 
@@ -29,7 +26,7 @@ static int bus_send(Conduit *c, sd_bus_message *m) {
 static int bus_check_room(Conduit *c, uint32_t n_fds) {
         BusConduit *b = fb_container_of(c, BusConduit, conduit);
 
-        return b->budget->fds_in_flight + n_fds > FB_BUS_FDS_MAX ? -EDQUOT : 0;
+        return fd_account_check_frame(b->account, n_fds);
 }
 
 static int bus_send_frame(Conduit *c, Frame *f, uint32_t extra_flags, uint64_t *ret_cookie) {
@@ -44,16 +41,8 @@ static int bus_send_frame(Conduit *c, Frame *f, uint32_t extra_flags, uint64_t *
                 r = sd_bus_send(b->bus, m, ret_cookie);
         if (r < 0)
                 return r;
-        b->fds_in_flight += f->n_fds;
-        b->budget->fds_in_flight += f->n_fds;
+        fd_account_sent(b->account, f->n_fds);
         return 0;
-}
-
-static void bus_returned(Conduit *c, uint32_t n_fds) {
-        BusConduit *b = fb_container_of(c, BusConduit, conduit);
-
-        b->fds_in_flight -= n_fds;
-        b->budget->fds_in_flight -= n_fds;
 }
 
 static const ConduitOps bus_ops = {
@@ -62,35 +51,35 @@ static const ConduitOps bus_ops = {
         .send = bus_send,
         .check_room = bus_check_room,
         .send_frame = bus_send_frame,
-        .returned = bus_returned,
 };
 
-int bus_conduit_init(BusConduit *b, sd_bus *bus, BusBudget *budget, const char *destination, const char *path,
-                     uint32_t window) {
-        if (budget->windows + window > FB_BUS_FDS_MAX)
-                return FB_E_LIMIT;
-        budget->windows += window;
+int bus_conduit_init(BusConduit *b, sd_bus *bus, FdAccount *account, const char *destination,
+                     const char *path, uint32_t window, FdRefusal *ret_why) {
+        int r = fd_account_grant(account, 0, window, ret_why);
+
+        if (r != 0)
+                return r;
         *b = (BusConduit){ .conduit.ops = &bus_ops,
                            .bus = bus,
-                           .budget = budget,
+                           .account = account,
                            .destination = destination,
                            .path = path,
                            .window = window };
         return 0;
 }
 
-int bus_conduit_set_window(BusConduit *b, uint32_t window) {
-        if (b->budget->windows - b->window + window > FB_BUS_FDS_MAX)
-                return FB_E_LIMIT;
-        b->budget->windows += window - b->window;
-        b->window = window;
-        return 0;
+int bus_conduit_set_window(BusConduit *b, uint32_t window, FdRefusal *ret_why) {
+        int r = fd_account_grant(b->account, b->window, window, ret_why);
+
+        if (r == 0)
+                b->window = window;
+        return r;
 }
 
 void bus_conduit_deinit(BusConduit *b) {
-        if (!b->budget)
-                return;
-        b->budget->windows -= b->window;
-        b->budget->fds_in_flight -= b->fds_in_flight;
-        b->budget = NULL;
+        FdRefusal why;
+
+        if (b->account)
+                (void)fd_account_grant(b->account, b->window, 0, &why);
+        b->account = NULL;
 }

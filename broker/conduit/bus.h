@@ -2,31 +2,27 @@
 /*
  * Signals directed to one unique name, from the connection that owns ours (so that matches on the sender
  * work, and receive policy applies). Stock buses give a sender neither backpressure nor errors to rely on,
- * and stop reading it at 64 live descriptors: all bus conduits together stay below that, see BusBudget.
+ * and stop reading it when too many descriptors wait in them: what is under way is on the books of
+ * wire/fd-ledger.h, and leaves them by proof, not by Release.
  */
 #pragma once
 
 #include "broker/conduit/conduit.h"
-
-typedef struct BusBudget {
-        uint32_t fds_in_flight; /* sent and not released */
-        uint32_t windows;       /* granted */
-} BusBudget;
+#include "wire/fd-ledger.h"
 
 typedef struct BusConduit {
         Conduit conduit;
         sd_bus *bus;             /* borrowed */
-        BusBudget *budget;       /* borrowed */
+        FdAccount *account;      /* of the receiver; borrowed */
         const char *destination; /* unique name, borrowed */
         const char *path;        /* borrowed */
-        uint32_t fds_in_flight;  /* of this one */
-        uint32_t window;         /* granted, on the budget's books */
+        uint32_t window;         /* granted, on the account */
 } BusConduit;
 
-/* Takes @window on the books. FB_E_LIMIT: no room for it; nothing changed. */
-int bus_conduit_init(BusConduit *b, sd_bus *bus, BusBudget *budget, const char *destination, const char *path,
-                     uint32_t window);
-/* Whether the window may become @window. FB_E_LIMIT; nothing changed then. */
-int bus_conduit_set_window(BusConduit *b, uint32_t window);
-/* Takes everything off the books. */
+/* Takes @window on the account. FB_E_LIMIT and why: no room for it; nothing changed. */
+int bus_conduit_init(BusConduit *b, sd_bus *bus, FdAccount *account, const char *destination,
+                     const char *path, uint32_t window, FdRefusal *ret_why);
+/* Whether the window may become @window. FB_E_LIMIT and why; nothing changed then. */
+int bus_conduit_set_window(BusConduit *b, uint32_t window, FdRefusal *ret_why);
+/* Gives the window back. What was sent stays on the account until it is proven read. */
 void bus_conduit_deinit(BusConduit *b);

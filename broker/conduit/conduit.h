@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A way for one subscription's signals to leave the broker. Does not know streams or credit; keeps the books
- * of file descriptors that may be under way (interfaces/wire.h: FB_BUS_FDS_MAX, FB_PEER_FDS_MAX).
+ * of file descriptors that may be under way (interfaces/wire.h: FB_BUS_LIVE_FDS_MAX, FB_PEER_FDS_MAX).
  *
  * No call blocks, and none frees the conduit. Negative errno: the conduit is broken, but for those named.
  */
@@ -24,8 +24,6 @@ typedef struct ConduitOps {
          * -EDQUOT: too many descriptors are under way on all conduits of this kind together. */
         int (*check_room)(Conduit *c, uint32_t n_fds);
         int (*send_frame)(Conduit *c, Frame *f, uint32_t extra_flags, uint64_t *ret_cookie);
-        /* A frame with so many descriptors was given back. May be NULL. */
-        void (*returned)(Conduit *c, uint32_t n_fds);
 } ConduitOps;
 
 struct Conduit {

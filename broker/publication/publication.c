@@ -259,6 +259,9 @@ static const sd_bus_vtable publication_vtable[] = {
 };
 
 static int on_setup(Channel *c, sd_bus *bus, void *userdata) {
+        Publication *p = userdata;
+
+        p->handler->opened(p, p->userdata);
         return sd_bus_add_object_vtable(bus, NULL, FB_PATH_PUBLICATION, FB_IFACE_PUBLICATION,
                                         publication_vtable, userdata);
 }

@@ -15,6 +15,8 @@
 typedef struct Publication Publication;
 
 typedef struct PublicationHandler {
+        /* The publisher's end is in somebody's hands: its first byte has come. Must not free it. */
+        void (*opened)(Publication *p, void *userdata);
         /* What the source can do. @modes is the receiver's to free. */
         void (*modes)(Publication *p, Mode *modes, size_t n_modes, void *userdata);
         /* Text of the publisher; NULL: not said. */

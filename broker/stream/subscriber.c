@@ -33,16 +33,11 @@ void subscriber_init(Subscriber *s, const SubscriberOps *ops, const SubscriberOp
         window_init(&s->window, options->window, options->latest, min_interval_ns(options->max_rate));
 }
 
-static void entry_done(Subscriber *s, WindowEntry *e) {
-        frame_unref(take_ptr(e->frame));
-        s->ops->returned(s, e);
-}
-
 void subscriber_deinit(Subscriber *s) {
         WindowEntry e;
 
         while (window_returned_up_to(&s->window, UINT64_MAX, 0, &e))
-                entry_done(s, &e);
+                frame_unref(e.frame);
         s->held = frame_unref(s->held);
         free(take_ptr(s->options.wishes));
         s->options.n_wishes = 0;
@@ -87,9 +82,16 @@ static int tell_losses(Subscriber *s) {
         return 0;
 }
 
+/* Whether it is worth to wait with @f for room: a quota that is used up does not tell when it has some. */
+static bool has_room(Subscriber *s, const Frame *f) {
+        LossReason why = LOSS_QUOTA;
+
+        return s->ops->check_room(s, f->n_fds, &why) == 0 || why != LOSS_NO_CREDIT;
+}
+
 /* The caller checked credit. */
 static void send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns) {
-        WindowEntry e = { .seq = f->seq, .pts_ns = f->pts_ns, .n_fds = f->n_fds };
+        WindowEntry e = { .seq = f->seq, .pts_ns = f->pts_ns };
         bool replayed = extra_flags & FB_FRAME_REPLAYED;
         LossReason why = LOSS_QUOTA;
         int r;
@@ -168,9 +170,12 @@ void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
         }
         switch (window_offer(&s->window, f->pts_ns, now_ns)) {
         case WINDOW_SEND:
-                /* a frame held while credit returned late for another reason is older than this one */
+                /* a frame held while credit returned, but no room, is older than this one */
                 subscriber_drop_held(s, LOSS_SUPERSEDED);
-                send(s, f, 0, now_ns);
+                if (s->options.latest && !has_room(s, f))
+                        hold(s, f, LOSS_SUPERSEDED);
+                else
+                        send(s, f, 0, now_ns);
                 break;
         case WINDOW_HOLD:
                 hold(s, f, LOSS_SUPERSEDED);
@@ -221,14 +226,18 @@ static void go_on(Subscriber *s, uint64_t now_ns) {
                         return;
                 }
         }
-        if (s->held && window_has_credit(&s->window))
+        subscriber_room(s, now_ns);
+}
+
+void subscriber_room(Subscriber *s, uint64_t now_ns) {
+        if (s->held && !s->over && s->active && window_has_credit(&s->window) && has_room(s, s->held))
                 send_held(s, now_ns);
 }
 
 static void count_returned(Subscriber *s, WindowEntry *e, uint64_t now_ns) {
         if (now_ns > e->pts_ns)
                 sampler_add(&s->latency, now_ns - e->pts_ns);
-        entry_done(s, e);
+        frame_unref(take_ptr(e->frame));
 }
 
 void subscriber_release(Subscriber *s, const uint64_t *seqs, size_t n, uint64_t now_ns) {

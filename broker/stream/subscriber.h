@@ -34,8 +34,6 @@ typedef struct SubscriberOps {
         int (*send_suspended)(Subscriber *s, const char *reason);
         int (*send_resumed)(Subscriber *s);
         void (*send_ended)(Subscriber *s, uint64_t order, const char *reason);
-        /* A frame left flight: descriptors may be taken off the books. */
-        void (*returned)(Subscriber *s, const WindowEntry *e);
         /* It is over or failed: to be freed, later, by its owner. Called once, outside of any loop over
          * subscribers. */
         void (*over)(Subscriber *s);
@@ -58,7 +56,8 @@ struct Subscriber {
         const SubscriberOps *ops;
         SubscriberOptions options;
         Window window;
-        /* the newest frame, for when credit returns (drop=latest) or the conduit opens; a reference */
+        /* the newest frame, for when credit or room returns (drop=latest) or the conduit opens; a reference
+         */
         Frame *held;
         uint64_t lost[_LOSS_MAX];
         uint64_t untold[_LOSS_MAX];       /* since the last frame; before the one that is held */
@@ -85,6 +84,9 @@ void subscriber_activate(Subscriber *s, uint64_t now_ns);
  * held. */
 void subscriber_release(Subscriber *s, const uint64_t *seqs, size_t n, uint64_t now_ns);
 void subscriber_release_up_to(Subscriber *s, uint64_t seq, uint64_t now_ns);
+
+/* There may be room for a frame that is held, where check_room() said LOSS_NO_CREDIT. */
+void subscriber_room(Subscriber *s, uint64_t now_ns);
 
 /* Changes window, drop and max-rate; resumes. */
 void subscriber_set_options(Subscriber *s, uint32_t window, bool latest, Fraction max_rate, uint64_t now_ns);

@@ -38,7 +38,7 @@ typedef struct Sink {
         Source *source;
         char log[4096];
         uint64_t last_seq, last_order, n_told, n_delivered;
-        uint32_t format, n_returned;
+        uint32_t format;
         bool is_suspended, is_ended, is_over, quiet;
         int room, send_error; /* what check_room and the sends answer */
         LossReason room_why;
@@ -214,14 +214,6 @@ static void sink_send_ended(Subscriber *s, uint64_t order, const char *reason) {
         k->is_ended = true;
 }
 
-static void sink_returned(Subscriber *s, const WindowEntry *e) {
-        Sink *k = fb_container_of(s, Sink, sub);
-
-        CHECK_INT(e->n_fds, 1);
-        CHECK_INT(e->cookie, e->seq);
-        k->n_returned++;
-}
-
 static void sink_over(Subscriber *s) {
         Sink *k = fb_container_of(s, Sink, sub);
 
@@ -240,7 +232,6 @@ static const SubscriberOps sink_ops = {
         .send_suspended = sink_send_suspended,
         .send_resumed = sink_send_resumed,
         .send_ended = sink_send_ended,
-        .returned = sink_returned,
         .over = sink_over,
 };
 

@@ -197,64 +197,96 @@ static int send_on(BusConduit *b, Frame *f) {
         return 0;
 }
 
+typedef struct Receivers {
+        FdLedger ledger;
+        FdAccount accounts[4];
+        BusConduit conduits[4];
+} Receivers;
+
+static Receivers receivers;
+
+static void receivers_init(void) {
+        receivers = (Receivers){ 0 };
+        fd_ledger_init(&receivers.ledger, 0);
+        for (unsigned i = 0; i < FB_ELEMENTSOF(receivers.accounts); i++)
+                fd_account_open(&receivers.accounts[i], &receivers.ledger, 0);
+}
+
+static int subscribe(unsigned i, sd_bus *bus, uint32_t window) {
+        FdRefusal why;
+
+        return bus_conduit_init(&receivers.conduits[i], bus, &receivers.accounts[i], ":1.7", "/x", window,
+                                &why);
+}
+
+static int set_window(unsigned i, uint32_t window) {
+        FdRefusal why;
+
+        return bus_conduit_set_window(&receivers.conduits[i], window, &why);
+}
+
 TEST(windows_on_the_bus_are_bounded_together) {
-        BusConduit conduits[4] = { 0 };
-        BusBudget budget = { 0 };
         _cleanup_pair_ Pair p;
 
         REQUIRE(pair_init(&p));
-        for (int i = 0; i < 3; i++)
-                CHECK_INT(bus_conduit_init(&conduits[i], p.client, &budget, ":1.7", "/x", 16), 0);
-        CHECK_INT(bus_conduit_init(&conduits[3], p.client, &budget, ":1.7", "/x", 1), FB_E_LIMIT);
-        CHECK_INT(budget.windows, FB_BUS_FDS_MAX);
-        CHECK_INT(bus_conduit_set_window(&conduits[0], 15), 0);
-        CHECK_INT(bus_conduit_init(&conduits[3], p.client, &budget, ":1.7", "/x", 2), FB_E_LIMIT);
-        CHECK_INT(bus_conduit_init(&conduits[3], p.client, &budget, ":1.7", "/x", 1), 0);
-        CHECK_INT(bus_conduit_set_window(&conduits[3], 2), FB_E_LIMIT);
-        for (int i = 0; i < 4; i++)
-                bus_conduit_deinit(&conduits[i]);
-        CHECK_INT(budget.windows, 0);
-        bus_conduit_deinit(&conduits[0]);
-        CHECK_INT(budget.windows, 0);
+        receivers_init();
+        for (unsigned i = 0; i < 3; i++)
+                CHECK_INT(subscribe(i, p.client, 16), 0);
+        CHECK_INT(subscribe(3, p.client, 1), FB_E_LIMIT);
+        CHECK_INT(receivers.ledger.windows, FB_BUS_FDS_MAX);
+        CHECK_INT(set_window(0, 15), 0);
+        CHECK_INT(subscribe(3, p.client, 2), FB_E_LIMIT);
+        CHECK_INT(subscribe(3, p.client, 1), 0);
+        CHECK_INT(set_window(3, 2), FB_E_LIMIT);
+        for (unsigned i = 0; i < 4; i++)
+                bus_conduit_deinit(&receivers.conduits[i]);
+        CHECK_INT(receivers.ledger.windows, 0);
+        bus_conduit_deinit(&receivers.conduits[0]);
+        CHECK_INT(receivers.ledger.committed, 0);
 }
 
+/* What leaves is on the receiver's account until it is proven read, also when the conduit is gone. */
 TEST(descriptors_on_the_bus_are_bounded_together) {
-        BusConduit a = { 0 }, b = { 0 };
-        BusBudget budget = { 0 };
         Frame *f = frame_of(1, 4);
         _cleanup_pair_ Pair p;
         unsigned n = 0;
 
         REQUIRE(pair_init(&p));
-        CHECK_INT(bus_conduit_init(&a, p.client, &budget, ":1.7", "/a", 16), 0);
-        CHECK_INT(bus_conduit_init(&b, p.client, &budget, ":1.8", "/b", 16), 0);
-        while (n < 100 && send_on(n % 2 ? &a : &b, f) == 0)
+        receivers_init();
+        CHECK_INT(subscribe(0, p.client, 16), 0);
+        CHECK_INT(subscribe(1, p.client, 16), 0);
+        while (n < 100 && send_on(&receivers.conduits[n % 2], f) == 0)
                 n++;
-        CHECK_INT(n, FB_BUS_FDS_MAX / 4);
-        CHECK_INT(send_on(&a, f), -EDQUOT);
-        a.conduit.ops->returned(&a.conduit, 4);
-        CHECK_INT(send_on(&b, f), 0);
-        bus_conduit_deinit(&b); /* who goes takes what it had off the books */
-        CHECK_INT(budget.fds_in_flight, a.fds_in_flight);
-        bus_conduit_deinit(&a);
-        CHECK_INT(budget.fds_in_flight, 0);
+        CHECK_INT(n, 2 * 16 / 4);
+        CHECK_INT(send_on(&receivers.conduits[0], f), -EAGAIN);
+        fd_account_prove(&receivers.accounts[1], 4);
+        CHECK_INT(send_on(&receivers.conduits[0], f), -EAGAIN);
+        CHECK_INT(send_on(&receivers.conduits[1], f), 0);
+        bus_conduit_deinit(&receivers.conduits[1]);
+        CHECK_INT(fd_account_outstanding(&receivers.accounts[1]), 16);
+        bus_conduit_deinit(&receivers.conduits[0]);
+        CHECK_INT(receivers.ledger.windows, 0);
+        CHECK_INT(receivers.ledger.committed, 2 * 17);
+        for (unsigned i = 0; i < 2; i++)
+                fd_account_close(&receivers.accounts[i]);
+        CHECK_INT(receivers.ledger.committed, 0);
         frame_unref(f);
 }
 
 TEST(notices_have_their_signatures) {
         static const Mode mode = { 1, .width = 2, .height = 3, .rate = { 4, 5 } };
-        BusConduit a = { 0 };
-        BusBudget budget = { 0 };
+        Conduit *c = &receivers.conduits[0].conduit;
         _cleanup_pair_ Pair p;
 
         REQUIRE(pair_init(&p));
-        CHECK_INT(bus_conduit_init(&a, p.client, &budget, ":1.7", "/a", 1), 0);
-        CHECK(conduit_send_format(&a.conduit, 1, 2, &mode) >= 0);
-        CHECK(conduit_send_lost(&a.conduit, 3, "rate") >= 0);
-        CHECK(conduit_send_suspended(&a.conduit, "no-release") >= 0);
-        CHECK(conduit_send_resumed(&a.conduit) >= 0);
-        CHECK(conduit_send_ended(&a.conduit, 4, "destroyed") >= 0);
-        bus_conduit_deinit(&a);
+        receivers_init();
+        CHECK_INT(subscribe(0, p.client, 1), 0);
+        CHECK(conduit_send_format(c, 1, 2, &mode) >= 0);
+        CHECK(conduit_send_lost(c, 3, "rate") >= 0);
+        CHECK(conduit_send_suspended(c, "no-release") >= 0);
+        CHECK(conduit_send_resumed(c) >= 0);
+        CHECK(conduit_send_ended(c, 4, "destroyed") >= 0);
+        bus_conduit_deinit(&receivers.conduits[0]);
 }
 
 TEST_MAIN

@@ -35,7 +35,6 @@ TEST(without_credit_the_newest_is_lost) {
         source_run(&source, 2);
         CHECK_SINK(&a, "-3:no-credit 6");
         CHECK_INT(a.sub.lost[LOSS_NO_CREDIT], 4);
-        CHECK_INT(a.n_returned, 1);
 }
 
 TEST(latest_holds_the_newest_for_when_credit_returns) {
@@ -125,10 +124,8 @@ TEST(releases_that_make_no_sense_are_harmless) {
         source_run(&source, 2);
         subscriber_release(&a.sub, nonsense, FB_ELEMENTSOF(nonsense), source.now);
         CHECK_INT(window_in_flight(&a.sub.window), 0);
-        CHECK_INT(a.n_returned, 2);
         subscriber_release(&a.sub, NULL, 0, source.now);
         subscriber_release_up_to(&a.sub, UINT64_MAX, source.now);
-        CHECK_INT(a.n_returned, 2);
         source_run(&source, 3);
         subscriber_release_up_to(&a.sub, 3, source.now);
         source_run(&source, 1);
