@@ -26,6 +26,9 @@ enum {
         FB_E_INVALID_FRAME,  /* arguments that contradict each other or the format */
         FB_E_NOT_SEALED,     /* a memfd without all the seals its kind needs */
         FB_E_INVALID_MEMORY, /* no memfd, or too short for the planes */
+        FB_E_NO_SUCH_CONTROL,
+        FB_E_INVALID_VALUE,  /* of a control: the wrong type, or out of range */
+        FB_E_CONTROL_FAILED, /* it cannot be set or read, or the device refused */
         FB_E_ACCESS_DENIED,
         FB_E_GONE, /* the other end hung up */
         _FB_E_MAX,

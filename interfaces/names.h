@@ -14,6 +14,7 @@
 #define FB_IFACE_SUBSCRIPTION "org.framebus.Subscription1"
 #define FB_IFACE_PUBLICATION  "org.framebus.Publication1"
 #define FB_IFACE_RECEIPT      "org.framebus.Receipt1"
+#define FB_IFACE_CONTROLS     "org.framebus.Controls1"
 
 /* D-Bus error names. The map from the broker's own error codes is broker/api/errors.c. */
 #define FB_ERROR_UNKNOWN_OPTION      "org.framebus.Error.UnknownOption"
@@ -32,6 +33,9 @@
 #define FB_ERROR_INVALID_FRAME       "org.framebus.Error.InvalidFrame"
 #define FB_ERROR_NOT_SEALED          "org.framebus.Error.NotSealed"
 #define FB_ERROR_INVALID_MEMORY      "org.framebus.Error.InvalidMemory"
+#define FB_ERROR_NO_SUCH_CONTROL     "org.framebus.Error.NoSuchControl"
+#define FB_ERROR_INVALID_VALUE       "org.framebus.Error.InvalidValue"
+#define FB_ERROR_CONTROL_FAILED      "org.framebus.Error.ControlFailed"
 #define FB_ERROR_ACCESS_DENIED       "org.freedesktop.DBus.Error.AccessDenied"
 
 /* Signatures of the messages on the frame path. */

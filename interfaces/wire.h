@@ -22,6 +22,11 @@
 #define FB_MODES_MAX               256u
 #define FB_NAME_MAX                64u
 #define FB_TEXT_MAX                256u /* description, driver, reason: bytes of UTF-8 */
+#define FB_CONTROLS_MAX            256u /* of a source */
+#define FB_CONTROL_ITEMS_MAX       256u /* of a menu */
+#define FB_CONTROLS_SET_MAX        64u  /* in one call */
+#define FB_CONTROL_CALLS_MAX       64u  /* waiting for one publisher, */
+#define FB_CONTROL_CALLS_PER_CONNECTION 16u
 #define FB_PUBLISHER_WINDOW        8u
 #define FB_CONTROL_QUEUE_MAX       64u /* unsent messages on a channel beyond which its client is ended */
 #define FB_MESSAGE_MAX             (128u * 1024u) /* bytes of one that a channel's client sends */
@@ -78,3 +83,16 @@ static inline bool fb_source_name_is_valid(const char *name) {
 #define FB_META_CROP            "crop"            /* (uuuu) */
 #define FB_META_TRANSFORM       "transform"       /* u */
 #define FB_META_COLORIMETRY     "colorimetry"     /* (uuuu) */
+
+/* Keys of a control's description */
+#define FB_KEY_CONTROL_ID      "id"      /* s */
+#define FB_KEY_CONTROL_NAME    "name"    /* s */
+#define FB_KEY_CONTROL_GROUP   "group"   /* s */
+#define FB_KEY_CONTROL_TYPE    "type"    /* s */
+#define FB_KEY_CONTROL_MIN     "min"     /* x */
+#define FB_KEY_CONTROL_MAX     "max"     /* x */
+#define FB_KEY_CONTROL_STEP    "step"    /* x */
+#define FB_KEY_CONTROL_DEFAULT "default" /* v: x or b */
+#define FB_KEY_CONTROL_ITEMS   "items"   /* a(xs) */
+#define FB_KEY_CONTROL_FLAGS   "flags"   /* as */
+#define FB_KEY_CONTROL_VALUE   "value"   /* v: x, b or s */

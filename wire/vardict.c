@@ -18,7 +18,7 @@ static int read_value(sd_bus_message *m, const VardictKey *k, void *userdata, Va
         if (type != SD_BUS_TYPE_VARIANT)
                 return -EBADMSG;
         *ret_error = (VardictError){ k->key, k->signature };
-        if (strcmp(contents, k->signature) != 0)
+        if (k->signature && strcmp(contents, k->signature) != 0)
                 return FB_E_INVALID_OPTION;
         r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, contents);
         if (r < 0)

@@ -13,7 +13,7 @@ typedef int (*vardict_reader)(sd_bus_message *m, void *userdata);
 
 typedef struct VardictKey {
         const char *key;
-        const char *signature; /* of the variant's content */
+        const char *signature; /* of the variant's content; NULL: @read looks for itself */
         vardict_reader read;
 } VardictKey;
 
