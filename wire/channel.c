@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * See channel.h for the three traps that this file exists for. Nothing here blocks, and a handler may free
- * the channel: after calling one, the channel is not touched any more.
+ * See channel.h for the traps that this file exists for. Nothing here blocks, and a handler may free the
+ * channel: after calling one, the channel is not touched any more.
+ *
+ * A server end goes from first_byte over the handshake to the pump, a client end is sd-bus's own.
  */
 #include "wire/channel.h"
 
@@ -12,27 +14,33 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "interfaces/wire.h"
+#include "wire/handshake.h"
 #include "wire/pump.h"
 
 /* Room for a full window of frames (768 bytes each in the kernel's books) several times over, and for
  * replies. */
 #define CHANNEL_SEND_BUFFER (32 * 1024)
 
+/* From the first byte to BEGIN, as in sd-bus, which looks at the clock only when there is input. */
+#define HANDSHAKE_TIMEOUT_NS (90 * NSEC_PER_SEC)
+
 struct Channel {
         sd_event *event;
         int64_t priority;
         const ChannelHandler *handler;
         void *userdata;
-        int fd; /* until the bus takes it */
+        int fd; /* until the bus has it */
         sd_bus *bus;
-        Pump *pump; /* server end, once it is open: what runs the bus */
+        Handshake handshake; /* server end */
+        Pump *pump;          /* server end, after the handshake: what runs the bus */
         bool server, open, closed;
-        sd_event_source *first_byte; /* input before the bus exists (server end), and after it was finished */
-        sd_event_source *drain;      /* once, after it connected */
-        sd_event_source *doom;       /* once, when it is to be closed from outside of its own dispatch */
+        sd_event_source *input;    /* server end: when no bus has it, before and after */
+        sd_event_source *deadline; /* of the handshake */
+        sd_event_source *doom;     /* once, when it is to be closed from outside of its own dispatch */
 };
 
 /* Tells the owner, once, who may free @c meanwhile. */
@@ -49,12 +57,17 @@ static int on_gone(sd_event_source *s, void *userdata) {
         return 0;
 }
 
+static void channel_tell_overrun(Channel *c, const char *why) {
+        if (c->handler->overrun)
+                c->handler->overrun(c, why, c->userdata);
+        else
+                channel_tell_closed(c);
+}
+
 static int on_doom(sd_event_source *s, void *userdata) {
         Channel *c = userdata;
 
-        if (!c->handler->overrun)
-                return on_gone(s, userdata);
-        c->handler->overrun(c, c->userdata);
+        channel_tell_overrun(c, "it does not read what it asks for");
         return 0;
 }
 
@@ -75,29 +88,9 @@ static int on_any_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         return 0;
 }
 
-static void on_pump_failed(void *userdata) {
-        channel_tell_closed(userdata);
-}
-
-/* From here on it is the pump's: that takes what came with BEGIN, too. */
-static int on_drain(sd_event_source *s, void *userdata) {
-        Channel *c = userdata;
-        int r;
-
-        c->drain = sd_event_source_disable_unref(c->drain);
-        r = sd_bus_detach_event(c->bus);
-        if (r >= 0)
-                r = pump_new(c->event, c->bus, c->priority, on_pump_failed, c, &c->pump);
-        if (r < 0)
-                channel_tell_closed(c);
-        return 0;
-}
-
 static int on_connected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Channel *c = userdata;
 
-        if (c->server && sd_event_add_defer(c->event, &c->drain, on_drain, c) >= 0)
-                (void)sd_event_source_set_priority(c->drain, c->priority);
         c->open = true;
         if (c->handler->opened)
                 c->handler->opened(c, c->userdata);
@@ -111,12 +104,19 @@ static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 
 static int bus_configure(Channel *c, sd_bus *bus) {
         sd_id128_t id;
-        int r;
+        int r, fd;
 
-        r = sd_bus_set_fd(bus, c->fd, c->fd);
-        if (r < 0)
+        if (c->server) {
+                r = handshake_init(&c->handshake, c->fd, &fd);
+                if (r < 0)
+                        return r;
+        } else
+                fd = take_fd(c->fd);
+        r = sd_bus_set_fd(bus, fd, fd);
+        if (r < 0) {
+                fb_close(fd);
                 return r;
-        c->fd = -1;
+        }
         if (c->server) {
                 r = sd_id128_randomize(&id);
                 if (r >= 0)
@@ -138,7 +138,7 @@ static int bus_configure(Channel *c, sd_bus *bus) {
 }
 
 static int channel_start(Channel *c) {
-        int r, size = CHANNEL_SEND_BUFFER;
+        int r;
 
         r = sd_bus_new(&c->bus);
         if (r < 0)
@@ -148,11 +148,68 @@ static int channel_start(Channel *c) {
                 r = c->handler->setup(c, c->bus, c->userdata);
         if (r >= 0)
                 r = sd_bus_start(c->bus);
-        if (r >= 0)
+        if (r >= 0 && !c->server)
                 r = sd_bus_attach_event(c->bus, c->event, c->priority);
-        /* sd-bus asked for 8 MiB; what a client does not read would pile up there unseen */
-        if (r >= 0 && c->server)
-                (void)setsockopt(sd_bus_get_fd(c->bus), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        return r;
+}
+
+static void on_pump_failed(int error, void *userdata) {
+        if (error == -EMSGSIZE)
+                channel_tell_overrun(userdata, "it announced a message of more than 128 KiB");
+        else
+                channel_tell_closed(userdata);
+}
+
+/* The handshake is over: from here on it is the pump's. */
+static int channel_go_on(Channel *c) {
+        int r, size = CHANNEL_SEND_BUFFER;
+        sd_bus *bus;
+
+        c->input = sd_event_source_disable_unref(c->input);
+        c->deadline = sd_event_source_disable_unref(c->deadline);
+        /* sd-bus asks for 8 MiB; what a client does not read would pile up there unseen */
+        (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        r = handshake_hand_over(&c->handshake, c->bus);
+        if (r >= 0)
+                r = pump_new(c->event, c->bus, c->priority, on_pump_failed, c, &c->pump);
+        if (r < 0)
+                return r;
+        c->fd = fb_close(c->fd);
+        bus = sd_bus_ref(c->bus);
+        (void)sd_bus_process(bus, NULL); /* Connected, and nothing is read; may free the channel */
+        sd_bus_unref(bus);
+        return 0;
+}
+
+static int on_handshake(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        Channel *c = userdata;
+        int r;
+
+        r = handshake_run(&c->handshake, c->bus, revents & (EPOLLHUP | EPOLLRDHUP));
+        if (r > 0)
+                r = channel_go_on(c);
+        if (r < 0)
+                channel_tell_closed(c);
+        return 0;
+}
+
+static int on_late(sd_event_source *s, uint64_t usec, void *userdata) {
+        channel_tell_closed(userdata);
+        return 0;
+}
+
+/* Edge-triggered: half a line is no reason to wake up again. */
+static int channel_shake_hands(Channel *c) {
+        uint64_t end_ns = clock_now_ns() + HANDSHAKE_TIMEOUT_NS;
+        int r;
+
+        r = sd_event_add_io(c->event, &c->input, c->fd, EPOLLIN | EPOLLRDHUP | (uint32_t)EPOLLET,
+                            on_handshake, c);
+        if (r >= 0)
+                r = sd_event_source_set_priority(c->input, c->priority);
+        if (r >= 0)
+                r = sd_event_add_time(c->event, &c->deadline, CLOCK_MONOTONIC, end_ns / NSEC_PER_USEC, 0,
+                                      on_late, c);
         return r;
 }
 
@@ -160,17 +217,18 @@ static int on_first_byte(sd_event_source *s, int fd, uint32_t revents, void *use
         Channel *c = userdata;
         char byte;
 
-        c->first_byte = sd_event_source_disable_unref(c->first_byte);
+        c->input = sd_event_source_disable_unref(c->input);
         /* a hang-up is readable, too */
-        if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 || channel_start(c) < 0)
+        if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 || channel_start(c) < 0 ||
+            channel_shake_hands(c) < 0)
                 channel_tell_closed(c);
         return 0;
 }
 
 static int channel_wait(Channel *c) {
-        int r = sd_event_add_io(c->event, &c->first_byte, c->fd, EPOLLIN, on_first_byte, c);
+        int r = sd_event_add_io(c->event, &c->input, c->fd, EPOLLIN, on_first_byte, c);
 
-        return r < 0 ? r : sd_event_source_set_priority(c->first_byte, c->priority);
+        return r < 0 ? r : sd_event_source_set_priority(c->input, c->priority);
 }
 
 static int channel_new(sd_event *event, int fd_consume, bool server, int64_t priority,
@@ -188,6 +246,7 @@ static int channel_new(sd_event *event, int fd_consume, bool server, int64_t pri
                         .handler = handler,
                         .userdata = userdata,
                         .fd = fd_consume,
+                        .handshake = HANDSHAKE_NONE,
                         .server = server };
         r = fd_set_nonblocking(c->fd);
         if (r >= 0)
@@ -220,22 +279,25 @@ static int on_finished_input(sd_event_source *s, int fd, uint32_t revents, void 
 }
 
 static void channel_close_bus(Channel *c) {
-        c->drain = sd_event_source_disable_unref(c->drain);
+        c->input = sd_event_source_disable_unref(c->input);
+        c->deadline = sd_event_source_disable_unref(c->deadline);
         c->doom = sd_event_source_disable_unref(c->doom);
         c->pump = pump_free(c->pump);
         if (c->bus)
                 (void)sd_bus_detach_event(c->bus);
         sd_bus_close_unref(take_ptr(c->bus));
+        handshake_deinit(&c->handshake);
         c->open = false;
 }
 
 void channel_finish(Channel *c) {
         if (!c->bus)
                 return;
-        c->fd = fd_dup_cloexec(sd_bus_get_fd(c->bus));
+        if (c->fd < 0)
+                c->fd = fd_dup_cloexec(sd_bus_get_fd(c->bus));
         channel_close_bus(c);
         if (c->fd >= 0 && shutdown(c->fd, SHUT_WR) >= 0 &&
-            sd_event_add_io(c->event, &c->first_byte, c->fd, EPOLLIN, on_finished_input, c) >= 0)
+            sd_event_add_io(c->event, &c->input, c->fd, EPOLLIN, on_finished_input, c) >= 0)
                 return;
         /* without a socket to wait for there is nothing left to wait for */
         if (sd_event_add_defer(c->event, &c->doom, on_gone, c) >= 0)
@@ -245,7 +307,6 @@ void channel_finish(Channel *c) {
 Channel *channel_free(Channel *c) {
         if (!c)
                 return NULL;
-        sd_event_source_disable_unref(c->first_byte);
         channel_close_bus(c);
         fb_close(c->fd);
         sd_event_unref(c->event);
@@ -258,7 +319,7 @@ sd_bus *channel_get_bus(Channel *c) {
 }
 
 int channel_get_fd(Channel *c) {
-        return c->bus ? sd_bus_get_fd(c->bus) : c->fd;
+        return c->fd >= 0 ? c->fd : sd_bus_get_fd(c->bus);
 }
 
 bool channel_is_open(const Channel *c) {

@@ -5,8 +5,10 @@
  * Server end: sd-bus drops a peer that has not authenticated 90 s after the server end started, so it is
  * started at the first byte that arrives. Anonymous: on a socket pair that we made, SO_PEERCRED names
  * ourselves at both ends, so it can prove nothing; rights are bound to the channel instead, and every vtable
- * on it is SD_BUS_VTABLE_UNPRIVILEGED. sd-bus leaves a message that came together with BEGIN in its buffer
- * until more bytes arrive; the channel processes once more after it connected (verified on libsystemd 252).
+ * on it is SD_BUS_VTABLE_UNPRIVILEGED. What a client sends is bounded: a message is taken when all of it is
+ * there (pump.h), and nothing of one that is longer than FB_MESSAGE_MAX. sd-bus reads ahead during the
+ * handshake, and leaves a message that came together with BEGIN in its buffer until more bytes arrive; so it
+ * is given the handshake alone (handshake.h).
  *
  * Lifetime: the owner frees it with channel_free(), also inside a handler.
  */
@@ -27,9 +29,9 @@ typedef struct ChannelHandler {
         void (*opened)(Channel *c, void *userdata);
         /* Hung up, or never opened and gone, or an error on the connection. Once. May free the channel. */
         void (*closed)(Channel *c, void *userdata);
-        /* The other end leaves too much unread (FB_CONTROL_QUEUE_MAX): finish or free the channel. NULL:
-         * `closed` is told. */
-        void (*overrun)(Channel *c, void *userdata);
+        /* The other end leaves too much unread (FB_CONTROL_QUEUE_MAX), or says too much (FB_MESSAGE_MAX):
+         * finish or free the channel. NULL: `closed` is told. */
+        void (*overrun)(Channel *c, const char *why, void *userdata);
 } ChannelHandler;
 
 /* A server end on @fd_consume (a connected AF_UNIX stream; made non-blocking), owned from now on, also on

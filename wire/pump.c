@@ -1,70 +1,228 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Invariant: sd-bus stands between two messages. One sd_bus_process() reads until a message is complete and
+ * not a byte further, or until the socket is empty. So it is called for a good message that is there to its
+ * end, or to send when there is room (it then returns before it reads). That it took the message meant is
+ * seen by the serial; where it did not, the connection ends at once, with all that it has kept.
+ *
+ * Where the look ahead leaves a doubt about descriptors, and where a message comes in many pieces, it makes a
+ * detour: it is taken from the socket here, and sd-bus reads it from another one.
+ *
+ * While half a message is there, input is edge-triggered: the loop wakes up for more of it, and sleeps else.
+ *
+ * What is left: who passed a socket of its own to AttachTo may have kept a name of our end, and take from it
+ * after the look. What sd-bus then keeps is gone with the connection, but for descriptors of a bad message.
+ */
 #include "wire/pump.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "wire/ahead.h"
+#include "wire/detour.h"
 
-/* Messages of one connection in a row, before others have their turn. */
-#define MESSAGES_IN_A_ROW 32
+/* A client may write a message in any number of pieces; the kernel lets it queue a few dozen, if small. So a
+ * message that comes in more, if it is not long, is kept here. */
+#define PIECES_MAX       16u
+#define KEPT_MESSAGE_MAX 4096u
 
 struct Pump {
         sd_bus *bus;
         int fd; /* the socket by a number of our own: sd-bus closes its own at hang-up, and what a handler
                  * opens then may get that number, and would be taken out of epoll with this pump */
-        sd_event_source *io, *again; /* @again: more is there than was taken */
-        void (*failed)(void *userdata);
+        sd_event_source *io;
+        sd_bus_slot *filter;
+        void (*failed)(int error, void *userdata);
         void *userdata;
         uint32_t events;
-        bool *gone; /* while it runs: told when it is freed inside */
+        Ahead ahead;       /* what the last look said */
+        unsigned int n_pieces; /* of the message that is not all there, at least */
+        Detour detour;
+        bool waits;        /* for room to send, before a message can make its detour */
+        bool away;         /* sd-bus's number stands for another socket */
+        int bus_fd;        /* that number */
+        uint32_t expected; /* serial of the message that sd-bus is to take */
+        bool taking;
+        enum { HEARD_NOTHING, HEARD_IT, HEARD_OTHER } heard;
+        bool *gone;      /* while it runs: told when it is freed inside */
 };
 
-static void pump_watch(Pump *p) {
-        uint64_t n_unsent = 0;
-        uint32_t events;
+static uint64_t n_unsent(sd_bus *bus) {
+        uint64_t n = 0;
 
-        (void)sd_bus_get_n_queued_write(p->bus, &n_unsent);
-        events = EPOLLIN | (n_unsent > 0 ? EPOLLOUT : 0);
+        (void)sd_bus_get_n_queued_write(bus, &n);
+        return n;
+}
+
+static void pump_watch(Pump *p) {
+        uint32_t events = EPOLLIN | EPOLLRDHUP;
+
+        if (n_unsent(p->bus) > 0)
+                events |= EPOLLOUT;
+        if (p->ahead.need > 0 || p->waits)
+                events |= (uint32_t)EPOLLET;
         if (events != p->events && sd_event_source_set_io_events(p->io, events) >= 0)
                 p->events = events;
 }
 
-static void pump_run(Pump *p) {
-        sd_bus *bus = sd_bus_ref(p->bus); /* a handler may free the pump, and its reference with it */
-        bool gone = false;
+static void come_back(Pump *p) {
+        if (p->away)
+                (void)dup3(p->fd, p->bus_fd, O_CLOEXEC);
+        p->away = false;
+}
+
+/* Ahead of all other filters and handlers: those see no message that was not looked at. */
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Pump *p = userdata;
+        uint64_t serial;
+
+        if (!p->taking)
+                return 0; /* sd-bus's own: Connected, Disconnected */
+        come_back(p);
+        if (p->heard != HEARD_NOTHING || sd_bus_message_get_cookie(m, &serial) < 0 || serial != p->expected)
+                p->heard = HEARD_OTHER;
+        else
+                p->heard = HEARD_IT;
+        return p->heard == HEARD_OTHER;
+}
+
+/* No more can come: sd-bus takes what is left, finds the end, and says Disconnected. */
+static int take_end(sd_bus *bus, const bool *gone) {
         int r = 1;
 
-        p->gone = &gone;
-        for (unsigned int n = 0; r > 0 && !gone && n < MESSAGES_IN_A_ROW; n++)
+        for (unsigned int n = 0; r > 0 && !*gone && n < AHEAD_MAX; n++)
                 r = sd_bus_process(bus, NULL);
-        sd_bus_unref(bus);
-        if (gone)
-                return;
-        p->gone = NULL;
-        if (r < 0) {
-                p->failed(p->userdata);
-                return;
+        return r;
+}
+
+/* 1: it was taken; 0: something was sent instead. */
+static int take_message(Pump *p, sd_bus *bus, uint32_t serial, const bool *gone) {
+        int r;
+
+        p->heard = HEARD_NOTHING;
+        p->expected = serial;
+        p->taking = true;
+        r = sd_bus_process(bus, NULL);
+        if (*gone)
+                return r;
+        p->taking = false;
+        if (r < 0)
+                return r;
+        if (p->heard == HEARD_IT)
+                return 1;
+        return p->heard == HEARD_NOTHING && r > 0 ? 0 : -EBADMSG;
+}
+
+static int take_by_detour(Pump *p, sd_bus *bus, const bool *gone) {
+        uint32_t serial = 0;
+        int r;
+
+        r = detour_gather(&p->detour, p->fd, &serial);
+        if (r <= 0)
+                return r;
+        p->waits = n_unsent(bus) > 0; /* that must not go there */
+        if (p->waits)
+                return 0;
+        r = detour_enter(&p->detour, p->bus_fd);
+        detour_end(&p->detour);
+        if (r < 0)
+                return r;
+        p->away = true;
+        r = take_message(p, bus, serial, gone);
+        if (*gone)
+                return r;
+        come_back(p);
+        return r == 0 ? -EBADMSG : r;
+}
+
+static int take_messages(Pump *p, sd_bus *bus, const bool *gone) {
+        const Ahead ahead = p->ahead;
+        unsigned int i = 0;
+        int r = 0;
+
+        /* a call that sends takes nothing, and handlers may give cause for some of these */
+        for (unsigned int n = 0; r >= 0 && !*gone && i < ahead.n && n < 2 * AHEAD_MAX; n++) {
+                r = take_message(p, bus, ahead.serials[i], gone);
+                if (r > 0)
+                        i++;
+                if (r >= 0 && !*gone && sd_bus_is_open(bus) <= 0)
+                        return take_end(bus, gone);
         }
-        pump_watch(p);
-        (void)sd_event_source_set_enabled(p->again, r > 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+        return r;
+}
+
+/* What is there is sent, and not more: there is room. */
+static int send_on(sd_bus *bus) {
+        int r = n_unsent(bus) > 0 ? sd_bus_process(bus, NULL) : 1;
+
+        return r == 0 ? -EBADMSG : r; /* it went on and read */
+}
+
+/* Whether the next message is to make the detour. */
+static bool takes_detour(Pump *p, AheadState state) {
+        if (p->detour.size > 0)
+                return true;
+        p->n_pieces = state == AHEAD_HALF ? p->n_pieces + 1 : 0;
+        return (state == AHEAD_WHOLE && p->ahead.doubt) ||
+               (p->n_pieces > PIECES_MAX && p->ahead.size > 0 && p->ahead.size <= KEPT_MESSAGE_MAX);
+}
+
+static int pump_turn(Pump *p, sd_bus *bus, uint32_t revents, const bool *gone) {
+        bool hung_up = revents & (EPOLLHUP | EPOLLRDHUP);
+        AheadState state = p->detour.size > 0 ? AHEAD_NOTHING : ahead_look(p->fd, &p->ahead);
+        int r = 0;
+
+        if (state == AHEAD_TOO_LONG)
+                return -EMSGSIZE;
+        if (state == AHEAD_BROKEN)
+                return -EBADMSG;
+        if (state == AHEAD_END || (state == AHEAD_HALF && hung_up) || sd_bus_is_open(bus) <= 0)
+                return take_end(bus, gone);
+        if (revents & EPOLLOUT)
+                r = send_on(bus);
+        if (r < 0)
+                return r;
+        if (sd_bus_is_open(bus) <= 0)
+                return take_end(bus, gone);
+        p->waits = false;
+        if (!takes_detour(p, state))
+                return take_messages(p, bus, gone);
+        if (p->detour.size == 0) {
+                r = detour_begin(&p->detour, p->ahead.size);
+                p->ahead.need = 0;
+        }
+        return r < 0 ? r : take_by_detour(p, bus, gone);
 }
 
 static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
-        pump_run(userdata);
+        Pump *p = userdata;
+        sd_bus *bus = sd_bus_ref(p->bus); /* a handler may free the pump, and its reference with it */
+        bool gone = false;
+        int r;
+
+        p->gone = &gone;
+        r = pump_turn(p, bus, revents, &gone);
+        sd_bus_unref(bus);
+        if (gone)
+                return 0;
+        p->gone = NULL;
+        if (r >= 0) {
+                pump_watch(p);
+                return 0;
+        }
+        (void)sd_event_source_set_enabled(p->io, SD_EVENT_OFF);
+        p->failed(r, p->userdata);
         return 0;
 }
 
-static int on_again(sd_event_source *s, void *userdata) {
-        pump_run(userdata);
-        return 0;
-}
-
-int pump_new(sd_event *event, sd_bus *bus, int64_t priority, void (*failed)(void *userdata), void *userdata,
-             Pump **ret) {
+int pump_new(sd_event *event, sd_bus *bus, int64_t priority, void (*failed)(int error, void *userdata),
+             void *userdata, Pump **ret) {
         Pump *p = calloc(1, sizeof *p);
         int r;
 
@@ -73,18 +231,15 @@ int pump_new(sd_event *event, sd_bus *bus, int64_t priority, void (*failed)(void
         p->bus = sd_bus_ref(bus);
         p->failed = failed;
         p->userdata = userdata;
-        p->events = EPOLLIN;
-        p->fd = r = fd_dup_cloexec(sd_bus_get_fd(bus));
+        p->events = EPOLLIN | EPOLLRDHUP;
+        p->bus_fd = sd_bus_get_fd(bus);
+        p->fd = r = fd_dup_cloexec(p->bus_fd);
         if (r >= 0)
-                r = sd_event_add_io(event, &p->io, p->fd, EPOLLIN, on_io, p);
+                r = sd_bus_add_filter(bus, &p->filter, on_message, p);
+        if (r >= 0)
+                r = sd_event_add_io(event, &p->io, p->fd, p->events, on_io, p);
         if (r >= 0)
                 r = sd_event_source_set_priority(p->io, priority);
-        if (r >= 0) /* what sd-bus has read already, nothing else would tell of */
-                r = sd_event_add_defer(event, &p->again, on_again, p);
-        /* behind everybody else: a defer source counts as the one that has waited longest, and would have its
-         * turn before all others as long as its client goes on */
-        if (r >= 0)
-                r = sd_event_source_set_priority(p->again, priority + 1);
         if (r < 0) {
                 pump_free(p);
                 return r;
@@ -98,8 +253,9 @@ Pump *pump_free(Pump *p) {
                 return NULL;
         if (p->gone)
                 *p->gone = true;
+        detour_end(&p->detour);
         sd_event_source_disable_unref(p->io);
-        sd_event_source_disable_unref(p->again);
+        sd_bus_slot_unref(p->filter);
         fb_close(p->fd);
         sd_bus_unref(p->bus);
         free(p);

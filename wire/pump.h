@@ -5,6 +5,9 @@
  * that n clients cost n^2. A pump costs nothing until its socket is ready, and then takes what is there,
  * within bounds.
  *
+ * A message is taken when the whole of it is there, and until then lies in the socket, with its descriptors,
+ * on its sender's account. One that is announced as longer than FB_MESSAGE_MAX is not taken at all.
+ *
  * For a connection that is authenticated and makes no method calls of its own: nothing here waits for
  * time-outs.
  */
@@ -16,12 +19,13 @@
 typedef struct Pump Pump;
 
 /*
- * @bus     referenced; not attached to an event loop
- * @failed  the connection cannot go on (what came is no D-Bus). Hang-up is told by sd-bus itself, as
- * Disconnected. Handlers of messages, and @failed, may free the pump.
+ * @bus     referenced; not attached to an event loop, and nothing of a message read yet
+ * @failed  the connection cannot go on, nothing is done with it any more: -EMSGSIZE: a message is too long;
+ * else what came is no D-Bus, or sd-bus says why. Hang-up is told by sd-bus itself, as Disconnected.
+ * Handlers of messages, and @failed, may free the pump.
  */
-int pump_new(sd_event *event, sd_bus *bus, int64_t priority, void (*failed)(void *userdata), void *userdata,
-             Pump **ret);
+int pump_new(sd_event *event, sd_bus *bus, int64_t priority, void (*failed)(int error, void *userdata),
+             void *userdata, Pump **ret);
 Pump *pump_free(Pump *p);
 
 /* Something was sent from outside of the pump's own handlers: what did not fit goes out when there is

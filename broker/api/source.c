@@ -272,6 +272,12 @@ static void on_refused(Publication *p, uint64_t n_skipped, const char *why, void
         stream_lose(&s->stream, 1, LOSS_CORRUPT);
 }
 
+static void on_overrun(Publication *p, const char *why, void *userdata) {
+        Source *s = userdata;
+
+        log_warning("source %s: its publisher's channel is ended: %s", s->name, why);
+}
+
 static void on_closed(Publication *p, bool destroyed, void *userdata) {
         Source *s = userdata;
 
@@ -287,7 +293,7 @@ static void on_closed(Publication *p, bool destroyed, void *userdata) {
 static const PublicationHandler publication_handler = {
         .opened = on_opened,
         .modes = on_modes, .described = on_described, .state = on_state,   .format = on_format,
-        .frame = on_frame, .refused = on_refused,     .closed = on_closed,
+        .frame = on_frame, .refused = on_refused,     .overrun = on_overrun, .closed = on_closed,
 };
 
 /* ---- the stream's wishes ---- */

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "broker/api/errors.h"
 #include "interfaces/names.h"
 
@@ -139,8 +140,12 @@ static void on_closed(Channel *c, void *userdata) {
         subscription_free(userdata);
 }
 
-static void on_overrun(Channel *c, void *userdata) {
-        subscription_end(userdata);
+static void on_overrun(Channel *c, const char *why, void *userdata) {
+        Subscription *s = userdata;
+
+        log_warning("source %s: a channel of user %u, process %d, is ended: %s", s->source_name, s->uid,
+                    (int)s->pid, why);
+        subscription_end(s);
 }
 
 static const ChannelHandler channel_handler = {

@@ -279,7 +279,19 @@ static void on_closed(Channel *c, void *userdata) {
         p->handler->closed(p, false, p->userdata);
 }
 
-static const ChannelHandler channel_handler = { .setup = on_setup, .opened = on_opened, .closed = on_closed };
+static void on_overrun(Channel *c, const char *why, void *userdata) {
+        Publication *p = userdata;
+
+        p->handler->overrun(p, why, p->userdata);
+        p->handler->closed(p, false, p->userdata);
+}
+
+static const ChannelHandler channel_handler = {
+        .setup = on_setup,
+        .opened = on_opened,
+        .closed = on_closed,
+        .overrun = on_overrun,
+};
 
 int publication_new(sd_event *event, int fd_consume, const PublicationHandler *handler, void *userdata,
                     Publication **ret) {

@@ -29,6 +29,8 @@ typedef struct PublicationHandler {
         void (*frame)(Publication *p, Frame *f, uint64_t n_skipped, void *userdata);
         /* A frame was refused, and @n_skipped before it were lost at the source. */
         void (*refused)(Publication *p, uint64_t n_skipped, const char *why, void *userdata);
+        /* The publisher overdid it, and `closed` follows. */
+        void (*overrun)(Publication *p, const char *why, void *userdata);
         /* Over: Destroy was called, or the channel is gone. Once. May free the publication. */
         void (*closed)(Publication *p, bool destroyed, void *userdata);
 } PublicationHandler;

@@ -35,6 +35,8 @@ typedef struct Fixture {
         unsigned n_setup, n_opened, n_closed, n_calls;
         int free_in, setup_result;
         size_t reply_bytes;
+        const char *echo; /* what the client says while the first call is handled */
+        size_t echo_bytes;
 } Fixture;
 
 static void maybe_free(Fixture *f, int where) {
@@ -47,7 +49,8 @@ static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Fixture *f = userdata;
         int r;
 
-        f->n_calls++;
+        if (f->n_calls++ == 0 && f->echo_bytes > 0)
+                CHECK(write(f->peer, f->echo, f->echo_bytes) == (ssize_t)f->echo_bytes);
         text = calloc(1, f->reply_bytes + 1);
         memset(text, 'x', f->reply_bytes);
         r = sd_bus_reply_method_return(m, "s", text);
@@ -58,6 +61,7 @@ static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Call", "", "s", on_call, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Take", "s", "s", on_call, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 
