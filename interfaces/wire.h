@@ -83,6 +83,7 @@ static inline bool fb_source_name_is_valid(const char *name) {
 #define FB_META_CROP            "crop"            /* (uuuu) */
 #define FB_META_TRANSFORM       "transform"       /* u */
 #define FB_META_COLORIMETRY     "colorimetry"     /* (uuuu) */
+#define FB_META_FIELD           "field"           /* u */
 
 /* Keys of a control's description */
 #define FB_KEY_CONTROL_ID      "id"      /* s */

@@ -7,6 +7,7 @@
 #include "libframebus/frame.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/cleanup.h"
@@ -112,6 +113,21 @@ FB_PUBLIC bool framebus_frame_get_device_sequence(const framebus_frame *frame, u
                 return false;
         *ret_sequence = frame->frame->meta.device_sequence;
         return true;
+}
+
+FB_PUBLIC bool framebus_frame_get_colorimetry(const framebus_frame *frame, uint32_t ret_colorimetry[4]) {
+        const FrameMeta *meta = &frame->frame->meta;
+
+        if (!(meta->present & FRAME_META_COLORIMETRY))
+                return false;
+        memcpy(ret_colorimetry, meta->colorimetry, sizeof meta->colorimetry);
+        return true;
+}
+
+FB_PUBLIC uint32_t framebus_frame_get_field(const framebus_frame *frame) {
+        const FrameMeta *meta = &frame->frame->meta;
+
+        return meta->present & FRAME_META_FIELD ? meta->field : 1;
 }
 
 FB_PUBLIC size_t framebus_frame_get_n_planes(const framebus_frame *frame) {

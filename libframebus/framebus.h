@@ -305,6 +305,13 @@ const struct framebus_mode *framebus_frame_get_mode(const framebus_frame *frame)
 /** The device's own counter. @return false if the source has none */
 bool framebus_frame_get_device_sequence(const framebus_frame *frame, uint32_t *ret_sequence);
 
+/** Colour space, transfer function, encoding and quantization: numbers of videodev2.h (enum v4l2_colorspace,
+ * v4l2_xfer_func, v4l2_ycbcr_encoding, v4l2_quantization). @return false if they are not known */
+bool framebus_frame_get_colorimetry(const framebus_frame *frame, uint32_t ret_colorimetry[4]);
+/** Which fields of an interlaced picture these are: enum v4l2_field of videodev2.h; 1 (V4L2_FIELD_NONE):
+ * progressive. */
+uint32_t framebus_frame_get_field(const framebus_frame *frame);
+
 size_t framebus_frame_get_n_planes(const framebus_frame *frame);
 /** NULL if there is no such plane. Valid as long as the frame. */
 const struct framebus_plane *framebus_frame_get_plane(const framebus_frame *frame, size_t plane);
@@ -389,7 +396,7 @@ int framebus_publisher_set_format(framebus_publisher *pub, const struct framebus
 void framebus_publisher_add_lost(framebus_publisher *pub, uint64_t count);
 
 /** About a pushed frame. */
-#define FRAMEBUS_PUSH_INFO_VERSION 0
+#define FRAMEBUS_PUSH_INFO_VERSION 1
 struct framebus_push_info {
         uint32_t version;
         uint32_t flags;  /**< FRAMEBUS_FRAME_KEYFRAME, _DISCONTINUITY */
@@ -398,6 +405,10 @@ struct framebus_push_info {
         uint32_t device_sequence;
         size_t n_planes; /**< 1 to 4; 0: as framebus_mode_get_layout() says; compressed: one */
         struct framebus_plane planes[4]; /**< memory 0, but for framebus_publisher_push_fds() */
+        /* since version 1 */
+        bool has_colorimetry;
+        uint32_t colorimetry[4]; /**< see framebus_frame_get_colorimetry() */
+        uint32_t field;          /**< enum v4l2_field; 0 or 1: progressive */
 };
 
 /**

@@ -20,6 +20,8 @@
 #include "wire/codec.h"
 
 #define MEMFD_NAME   "framebus"
+#define FIELD_NONE   1u /* of enum v4l2_field */
+#define FIELD_MAX    9u
 #define FLAGS_PUSHED (FRAMEBUS_FRAME_KEYFRAME | FRAMEBUS_FRAME_DISCONTINUITY)
 
 struct framebus_buffer {
@@ -79,6 +81,8 @@ static int info_check(const struct framebus_push_info *info, size_t n_fds) {
         for (size_t i = 0; i < info->n_planes; i++)
                 if (info->planes[i].memory >= n_fds)
                         return -EINVAL;
+        if (info->version >= 1 && info->field > FIELD_MAX)
+                return -EINVAL;
         return 0;
 }
 
@@ -112,6 +116,18 @@ static int planes_from_info(const struct framebus_push_info *info, uint64_t size
         return 0;
 }
 
+/* What info knows since version 1. */
+static void frame_describe_picture(const struct framebus_push_info *info, Frame *f) {
+        if (info->has_colorimetry) {
+                f->meta.present |= FRAME_META_COLORIMETRY;
+                memcpy(f->meta.colorimetry, info->colorimetry, sizeof f->meta.colorimetry);
+        }
+        if (info->field > FIELD_NONE) {
+                f->meta.present |= FRAME_META_FIELD;
+                f->meta.field = info->field;
+        }
+}
+
 /* Everything but the descriptors; @size: of each memory, UINT64_MAX if not known. */
 static int frame_describe(framebus_publisher *pub, const struct framebus_push_info *info, uint64_t size,
                           Frame *f) {
@@ -130,6 +146,8 @@ static int frame_describe(framebus_publisher *pub, const struct framebus_push_in
                 f->meta.present |= FRAME_META_DEVICE_SEQUENCE;
                 f->meta.device_sequence = info->device_sequence;
         }
+        if (info && info->version >= 1)
+                frame_describe_picture(info, f);
         return 0;
 }
 

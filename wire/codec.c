@@ -31,6 +31,8 @@ static int append_meta(sd_bus_message *m, const FrameMeta *meta) {
         if (r >= 0 && (meta->present & FRAME_META_COLORIMETRY))
                 r = sd_bus_message_append(m, "{sv}", FB_META_COLORIMETRY, "(uuuu)", meta->colorimetry[0],
                                           meta->colorimetry[1], meta->colorimetry[2], meta->colorimetry[3]);
+        if (r >= 0 && (meta->present & FRAME_META_FIELD))
+                r = sd_bus_message_append(m, "{sv}", FB_META_FIELD, "u", meta->field);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
@@ -146,6 +148,16 @@ static int meta_colorimetry(sd_bus_message *m, void *userdata) {
         return one(sd_bus_message_read(m, "(uuuu)", &c[0], &c[1], &c[2], &c[3]));
 }
 
+/* As enum v4l2_field, from "none" on. */
+static int meta_field(sd_bus_message *m, void *userdata) {
+        FrameMeta *meta = userdata;
+
+        meta->present |= FRAME_META_FIELD;
+        if (sd_bus_message_read(m, "u", &meta->field) < 0)
+                return -EBADMSG;
+        return meta->field < 1 || meta->field > 9 ? FB_E_INVALID_OPTION : 0;
+}
+
 static const VardictKey meta_keys[] = {
         { FB_META_DEVICE_SEQUENCE, "u", meta_device_sequence },
         { FB_META_BUFFER, "t", meta_buffer },
@@ -153,6 +165,7 @@ static const VardictKey meta_keys[] = {
         { FB_META_CROP, "(uuuu)", meta_crop },
         { FB_META_TRANSFORM, "u", meta_transform },
         { FB_META_COLORIMETRY, "(uuuu)", meta_colorimetry },
+        { FB_META_FIELD, "u", meta_field },
 };
 
 static void message_give_back(Frame *f, void *userdata) {

@@ -20,6 +20,7 @@ enum {
         FRAME_META_CROP = 1u << 3,
         FRAME_META_TRANSFORM = 1u << 4,
         FRAME_META_COLORIMETRY = 1u << 5,
+        FRAME_META_FIELD = 1u << 6,
 };
 
 typedef struct FrameMeta {
@@ -30,6 +31,7 @@ typedef struct FrameMeta {
         uint32_t crop[4];
         uint32_t transform;
         uint32_t colorimetry[4];
+        uint32_t field;
 } FrameMeta;
 
 typedef struct Frame Frame;

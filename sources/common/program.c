@@ -178,9 +178,8 @@ void program_wait(Program *p, struct pollfd *more, nfds_t n_more) {
         }
 }
 
-bool program_push(Program *p, const void *data, size_t size, const struct framebus_push_info *info) {
-        int r = framebus_publisher_push_data(p->pub, data, size, info);
-
+/* Whether it went out; counts and logs if not. */
+static bool program_pushed(Program *p, int r) {
         if (r < 0 && r != -EAGAIN) /* that one the library has counted */
                 framebus_publisher_add_lost(p->pub, 1);
         if (r < 0 && r != p->push_error)
@@ -190,6 +189,32 @@ bool program_push(Program *p, const void *data, size_t size, const struct frameb
         if (r < 0)
                 p->push_error = r;
         return r >= 0;
+}
+
+bool program_push(Program *p, const void *data, size_t size, const struct framebus_push_info *info) {
+        return program_pushed(p, framebus_publisher_push_data(p->pub, data, size, info));
+}
+
+bool program_push_parts(Program *p, const ProgramPart *parts, size_t n_parts,
+                        const struct framebus_push_info *info) {
+        framebus_buffer *buffer;
+        size_t size = 0;
+        char *at;
+        int r;
+
+        if (n_parts == 1)
+                return program_push(p, parts[0].data, parts[0].size, info);
+        for (size_t i = 0; i < n_parts; i++)
+                size += parts[i].size;
+        r = framebus_publisher_acquire(p->pub, size, &buffer);
+        if (r < 0)
+                return program_pushed(p, r);
+        at = framebus_buffer_get_data(buffer);
+        for (size_t i = 0; i < n_parts; i++) {
+                memcpy(at, parts[i].data, parts[i].size);
+                at += parts[i].size;
+        }
+        return program_pushed(p, framebus_publisher_push(p->pub, buffer, info));
 }
 
 void program_fail(Program *p, const char *state, int exit_code, const char *format, ...) {

@@ -64,6 +64,14 @@ void program_wait(Program *p, struct pollfd *more, nfds_t n_more);
  * is nothing else to be done about it. */
 bool program_push(Program *p, const void *data, size_t size, const struct framebus_push_info *info);
 
+/* The same with a frame in pieces, one after the other in one memory. */
+typedef struct ProgramPart {
+        const void *data;
+        size_t size;
+} ProgramPart;
+bool program_push_parts(Program *p, const ProgramPart *parts, size_t n_parts,
+                        const struct framebus_push_info *info);
+
 /*
  * Logs and ends the loop with @exit_code; program_finish() will tell the broker @state ("failed" or "absent")
  * in the same words. The first failure counts. Works before program_publish(), too, then with a publisher

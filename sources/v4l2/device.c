@@ -30,8 +30,16 @@ int device_open(Device *d, const DeviceOps *ops, const char *path) {
         }
         (void)snprintf(d->card, sizeof d->card, "%.31s", (const char *)cap.card);
         (void)snprintf(d->driver, sizeof d->driver, "%.15s", (const char *)cap.driver);
+        (void)snprintf(d->bus_info, sizeof d->bus_info, "%.31s", (const char *)cap.bus_info);
         d->capabilities = cap.capabilities & V4L2_CAP_DEVICE_CAPS ? cap.device_caps : cap.capabilities;
+        d->buf_type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+        if (!(d->capabilities & V4L2_CAP_VIDEO_CAPTURE) && (d->capabilities & V4L2_CAP_VIDEO_CAPTURE_MPLANE))
+                d->buf_type = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
         return 0;
+}
+
+bool device_is_multiplanar(const Device *d) {
+        return d->buf_type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
 }
 
 void device_close(Device *d) {
@@ -43,9 +51,6 @@ void device_close(Device *d) {
 int device_judge(const Device *d, const char **ret_why) {
         if (!(d->capabilities & (V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)))
                 return *ret_why = "not a capture device", -ENOTSUP;
-        if (!(d->capabilities & V4L2_CAP_VIDEO_CAPTURE))
-                return *ret_why = "a capture device with the multi-planar interface only",
-                       -ENOTSUP;
         if (!(d->capabilities & V4L2_CAP_STREAMING))
                 return *ret_why = "a capture device that cannot stream", -ENOTSUP;
         return 0;

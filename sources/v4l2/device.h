@@ -5,6 +5,7 @@
 #pragma once
 
 #include <linux/videodev2.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,7 +18,8 @@ typedef struct DeviceOps {
         int (*munmap)(void *start, size_t length);
 } DeviceOps;
 
-/* The real thing; conversion and emulated formats are off. Only where libv4l2 is. */
+/* The real thing; conversion and emulated formats are off. Only where libv4l2 is. Devices with the
+ * multi-planar interface, which libv4l2 does not know, are driven without it. */
 extern const DeviceOps device_ops_libv4l2;
 
 typedef struct Device {
@@ -25,7 +27,9 @@ typedef struct Device {
         int fd; /* -1: closed */
         char card[32];
         char driver[16];
+        char bus_info[32];
         uint32_t capabilities; /* of this node */
+        uint32_t buf_type;     /* V4L2_BUF_TYPE_VIDEO_CAPTURE or, multi-planar only, _MPLANE */
 } Device;
 
 #define DEVICE_NULL { .fd = -1 }
@@ -37,6 +41,8 @@ void device_close(Device *d);
 
 /* 0: frames can be captured by streaming; -ENOTSUP: not, with @ret_why for people. */
 int device_judge(const Device *d, const char **ret_why);
+
+bool device_is_multiplanar(const Device *d);
 
 /* An ioctl, again after EINTR. Negative errno. */
 int device_ioctl(const Device *d, unsigned long request, void *argument);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What V4L2 calls the pixel formats of DRM, and how their planes lie in one V4L2 buffer. Pure. */
+/* What V4L2 calls the pixel formats of DRM, and how their planes lie in a V4L2 buffer. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,6 +13,7 @@ typedef struct PixelFormat {
         uint8_t n_planes;   /* 0: compressed */
         uint8_t bits;       /* of a pixel in the first plane */
         uint8_t hsub, vsub; /* how much smaller the others are */
+        uint8_t n_memories; /* that one buffer has: 1, or as many as planes (multi-planar interface only) */
 } PixelFormat;
 
 /* NULL: a format that DRM does not have. */
@@ -25,9 +26,12 @@ size_t pixel_format_get_rank_of_fourcc(uint32_t fourcc);
 bool pixel_format_is_compressed(const PixelFormat *f);
 
 /*
- * @bytesperline  as the driver says; 0: tightly packed
+ * How the planes lie, one after the other: those of a format with several memories are put together in their
+ * order.
+ * @bytesperline  as the driver says, one for each memory; 0: tightly packed
  * @ret_size      bytes of a whole frame
  * -EINVAL: lines shorter than the width; -ENOTSUP: compressed; -EOVERFLOW.
  */
-int pixel_format_get_layout(const PixelFormat *f, uint32_t width, uint32_t height, uint32_t bytesperline,
-                            struct framebus_plane ret_planes[4], size_t *ret_n_planes, size_t *ret_size);
+int pixel_format_get_layout(const PixelFormat *f, uint32_t width, uint32_t height,
+                            const uint32_t *bytesperline, struct framebus_plane ret_planes[4],
+                            size_t *ret_n_planes, size_t *ret_size);

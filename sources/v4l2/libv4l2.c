@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libv4l2 without its conversions, which would offer formats that the camera does not have and decode in this
- * process. What it still brings are the plugins of some devices.
+ * process. What it still brings are the plugins of some devices. It hands calls for a descriptor that it was
+ * not told of to the kernel; that is how multi-planar devices are driven.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <libv4l2.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "sources/v4l2/device.h"
+
+static bool is_multiplanar(const struct v4l2_capability *cap) {
+        uint32_t caps = cap->capabilities & V4L2_CAP_DEVICE_CAPS ? cap->device_caps : cap->capabilities;
+
+        return (caps & V4L2_CAP_VIDEO_CAPTURE_MPLANE) && !(caps & V4L2_CAP_VIDEO_CAPTURE);
+}
 
 static int libv4l2_open(const char *path) {
         int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY), r;
@@ -19,7 +27,8 @@ static int libv4l2_open(const char *path) {
         if (fd < 0)
                 return -errno;
         /* asked first, because libv4l2 writes its own messages to stderr if this fails */
-        if (ioctl(fd, VIDIOC_QUERYCAP, &cap) >= 0 && v4l2_fd_open(fd, V4L2_DISABLE_CONVERSION) >= 0)
+        if (ioctl(fd, VIDIOC_QUERYCAP, &cap) >= 0 &&
+            (is_multiplanar(&cap) || v4l2_fd_open(fd, V4L2_DISABLE_CONVERSION) >= 0))
                 return fd;
         r = -errno;
         (void)close(fd);

@@ -47,7 +47,7 @@ static struct framebus_fraction rate_from_interval(struct v4l2_fract interval) {
 
 /* The rate that is set now, for devices that do not list any. */
 static struct framebus_fraction get_current_rate(const Device *d) {
-        struct v4l2_streamparm parm = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+        struct v4l2_streamparm parm = { .type = d->buf_type };
         struct framebus_fraction rate = { 0, 0 };
 
         if (device_ioctl(d, VIDIOC_G_PARM, &parm) >= 0)
@@ -92,12 +92,18 @@ static uint32_t clamp_to_range(uint32_t value, struct framebus_range range) {
         return range.min + (value - range.min) / range.step * range.step;
 }
 
+/* That of the signal, where there is one; what is set may be left over from somebody's wish. */
 static void get_current_size(const Device *d, uint32_t *ret_width, uint32_t *ret_height) {
-        struct v4l2_format f = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+        struct v4l2_format f = { .type = d->buf_type }; /* both kinds begin with the size */
+        struct v4l2_dv_timings t = { 0 };
         bool known = device_ioctl(d, VIDIOC_G_FMT, &f) >= 0 && f.fmt.pix.width && f.fmt.pix.height;
 
         *ret_width = known ? f.fmt.pix.width : 640;
         *ret_height = known ? f.fmt.pix.height : 480;
+        if (device_ioctl(d, VIDIOC_G_DV_TIMINGS, &t) < 0 || !t.bt.width || !t.bt.height)
+                return;
+        *ret_width = t.bt.width;
+        *ret_height = t.bt.height;
 }
 
 /* Any size in a range: the one that is set now is the preferred one. */
@@ -144,7 +150,7 @@ static bool table_has(const ModeTable *t, uint32_t fourcc) {
 }
 
 static int add_formats(const Device *d, Candidates *c, ModeTable *t) {
-        struct v4l2_fmtdesc desc = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+        struct v4l2_fmtdesc desc = { .type = d->buf_type };
         int r = 0;
 
         for (; r >= 0 && device_ioctl(d, VIDIOC_ENUM_FMT, &desc) >= 0; desc.index++) {
@@ -166,13 +172,20 @@ static int compare_bools(bool a, bool b) {
         return a == b ? 0 : a ? -1 : 1; /* true first */
 }
 
+/* Only compressed formats have the same code on both sides and no planes. */
+static bool is_compressed(uint32_t fourcc) {
+        const PixelFormat *f = pixel_format_find(fourcc);
+
+        return f && f->fourcc == fourcc && pixel_format_is_compressed(f);
+}
+
 static int compare_modes(const void *x, const void *y) {
         const struct framebus_mode *a = x, *b = y;
         uint64_t area_a = (uint64_t)a->width * a->height, area_b = (uint64_t)b->width * b->height;
         size_t rank_a = pixel_format_get_rank_of_fourcc(a->fourcc),
                rank_b = pixel_format_get_rank_of_fourcc(b->fourcc);
         struct framebus_fraction fast = { FAST, 1 };
-        int r = compare_bools(a->fourcc != V4L2_PIX_FMT_MJPEG, b->fourcc != V4L2_PIX_FMT_MJPEG);
+        int r = compare_bools(!is_compressed(a->fourcc), !is_compressed(b->fourcc));
 
         if (r == 0)
                 r = compare_bools(fraction_compare(a->rate, fast) >= 0, fraction_compare(b->rate, fast) >= 0);

@@ -22,13 +22,18 @@ EXAMPLES = os.path.join(BUILD, 'examples')
 SUBSCRIPTION = 'org.framebus.Subscription1'
 SOURCE = '/org/framebus/source/video0'
 DRIVER = '/sys/bus/platform/drivers/vivid/'
-NV12 = struct.unpack('<I', b'NV12')[0]
-SMALL = {'fourcc': GLib.Variant('u', NV12), 'width': GLib.Variant('u', 320), 'height': GLib.Variant('u', 180),
+
+
+def fourcc_variant(text):
+    return GLib.Variant('u', struct.unpack('<I', text.encode())[0])
+
+
+SMALL = {'fourcc': fourcc_variant('NV12'), 'width': GLib.Variant('u', 320), 'height': GLib.Variant('u', 180),
          'rate': GLib.Variant('(uu)', (10, 1))}
 
 
-def control(name, value):
-    subprocess.run(['v4l2-ctl', '-d', '/dev/video0', '-c', f'{name}={value}'], check=True)
+def control(name, value, device='/dev/video0'):
+    subprocess.run(['v4l2-ctl', '-d', device, '-c', f'{name}={value}'], check=True)
 
 
 def wait_until(predicate, timeout, what):
@@ -39,12 +44,13 @@ def wait_until(predicate, timeout, what):
 class Watcher:
     """A subscription in this process: keeps (seq, device sequence) of the frames and what was lost by reason."""
 
-    def __init__(self, conn):
+    def __init__(self, conn, source=SOURCE, mode=SMALL, window=16):
         self.conn, self.frames, self.lost, self.ended, self.suspended = conn, [], {}, None, 0
-        options = {'modes': GLib.Variant('aa{sv}', [SMALL]), 'window': GLib.Variant('u', 16),
+        self.formats, self.metas, self.flags = [], [], []
+        options = {'modes': GLib.Variant('aa{sv}', [mode]), 'window': GLib.Variant('u', window),
                    'replay': GLib.Variant('b', False)}
         conn.signal_subscribe('org.framebus', SUBSCRIPTION, None, None, None, Gio.DBusSignalFlags.NONE, self.on_signal)
-        self.path, granted = fbtest.call(conn, 'org.framebus', SOURCE, 'org.framebus.Source1', 'Subscribe',
+        self.path, granted = fbtest.call(conn, 'org.framebus', source, 'org.framebus.Source1', 'Subscribe',
                                          GLib.Variant('(a{sv})', (options,)), timeout=60)
         self.first = granted['seq'] + 1
 
@@ -52,12 +58,19 @@ class Watcher:
         arguments = arguments.unpack()
         if member == 'Frame':
             self.frames.append((arguments[0], arguments[7]['device-sequence']))
+            self.metas.append(arguments[7])
+            self.flags.append(arguments[4])
             self.conn.call('org.framebus', self.path, SUBSCRIPTION, 'ReleaseUpTo',
                            GLib.Variant('(t)', (arguments[0],)), None, Gio.DBusCallFlags.NONE, -1, None, None)
+        elif member == 'FormatChanged':
+            self.formats.append((arguments[2]['width'], arguments[2]['height']))
         elif member == 'Lost':
             self.lost[arguments[1]] = self.lost.get(arguments[1], 0) + arguments[0]
         elif member == 'Ended':
             self.ended = arguments[1]
+
+    def close(self):
+        fbtest.call(self.conn, 'org.framebus', self.path, SUBSCRIPTION, 'Close')
 
     def wait_frames(self, n, timeout=30):
         wait_until(lambda: len(self.frames) >= n or self.ended, timeout, f'{n} frames')
@@ -70,13 +83,13 @@ class CameraTest(fbtest.TestCase):
         self.conn = self.bus.connect()
         wait_until(self.is_listed, 10, 'video0 to appear')
 
-    def is_listed(self):
+    def is_listed(self, source=SOURCE):
         objects, = fbtest.call(self.conn, 'org.framebus', '/org/framebus', 'org.freedesktop.DBus.ObjectManager',
                                'GetManagedObjects')
-        return SOURCE in objects
+        return source in objects
 
-    def get(self, name):
-        value, = fbtest.call(self.conn, 'org.framebus', SOURCE, 'org.freedesktop.DBus.Properties', 'Get',
+    def get(self, name, source=SOURCE):
+        value, = fbtest.call(self.conn, 'org.framebus', source, 'org.freedesktop.DBus.Properties', 'Get',
                              GLib.Variant('(ss)', ('org.framebus.Source1', name)))
         return value
 

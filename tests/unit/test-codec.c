@@ -38,13 +38,14 @@ static Frame *frame_full(void) {
         f->n_planes = 3;
         f->meta = (FrameMeta){ .present = FRAME_META_DEVICE_SEQUENCE | FRAME_META_BUFFER |
                                           FRAME_META_MODIFIER | FRAME_META_CROP | FRAME_META_TRANSFORM |
-                                          FRAME_META_COLORIMETRY,
+                                          FRAME_META_COLORIMETRY | FRAME_META_FIELD,
                                .device_sequence = UINT32_MAX,
                                .buffer = 1ull << 63,
                                .modifier = DRM_FORMAT_MOD_INVALID,
                                .crop = { 1, 2, 3, UINT32_MAX },
                                .transform = 7,
-                               .colorimetry = { 4, 5, 6, 7 } };
+                               .colorimetry = { 4, 5, 6, 7 },
+                               .field = 9 };
         return f;
 }
 
@@ -155,6 +156,10 @@ static int meta_no_such_transform(sd_bus_message *m) {
         return sd_bus_message_append(m, "{sv}", FB_META_TRANSFORM, "u", 8u);
 }
 
+static int meta_no_such_field(sd_bus_message *m) {
+        return sd_bus_message_append(m, "{sv}", FB_META_FIELD, "u", 10u);
+}
+
 static int meta_fd(sd_bus_message *m) {
         return sd_bus_message_append(m, "{sv}", "org.example.fence", "h", STDOUT_FILENO);
 }
@@ -227,6 +232,7 @@ TEST(frames_that_are_refused) {
                 { "a key of the wrong type", 1, 1, 0, 0, meta_wrong_type, FB_E_INVALID_FRAME },
                 { "a struct that goes on", 1, 1, 0, 0, meta_longer_struct, FB_E_INVALID_FRAME },
                 { "a value out of range", 1, 1, 0, 0, meta_no_such_transform, FB_E_INVALID_FRAME },
+                { "a field that there is not", 1, 1, 0, 0, meta_no_such_field, FB_E_INVALID_FRAME },
                 { "a descriptor in meta", 1, 1, 0, 0, meta_fd, FB_E_INVALID_FRAME },
                 { "a descriptor deep in meta", 1, 1, 0, 0, meta_nested_fd, FB_E_INVALID_FRAME },
                 { "meta as large as it may be", 1, 1, 0, 0, meta_as_large_as_may_be, 0 },

@@ -138,7 +138,8 @@ TEST(buffers_in_place) {
 
 TEST(wrong_frames) {
         struct framebus_push_info infos[] = {
-                { .version = 1 },
+                { .version = 2 },
+                { .version = 1, .field = 10 },
                 { .flags = FRAMEBUS_FRAME_REPLAYED },
                 { .n_planes = 5 },
                 { .n_planes = 1, .planes = { { .memory = 1, .size = 1 } } },

@@ -16,6 +16,7 @@ void fake_reset(void) {
         fake.device_caps = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
         fake.n_sizes = fake.n_rates = 1;
         fake.interval = (struct v4l2_fract){ 1, 25 };
+        fake.n_memories = 1;
         fake.width = 640;
         fake.height = 480;
 }
@@ -60,7 +61,23 @@ static int fake_enum_rates(struct v4l2_frmivalenum *e) {
         return e->index < fake.n_rates ? 0 : -EINVAL;
 }
 
+static bool is_multiplanar(void) {
+        return !(fake.device_caps & V4L2_CAP_VIDEO_CAPTURE);
+}
+
+static int fake_set_format_mplane(struct v4l2_pix_format_mplane *f) {
+        fake.pixelformat = f->pixelformat;
+        f->num_planes = (uint8_t)fake.n_memories;
+        for (unsigned i = 0; i < fake.n_memories; i++)
+                f->plane_fmt[i].bytesperline = fake.bytesperline;
+        f->colorspace = fake.colorimetry[0];
+        f->quantization = (uint8_t)fake.colorimetry[3];
+        return 0;
+}
+
 static int fake_set_format(struct v4l2_format *f) {
+        if (is_multiplanar())
+                return fake_set_format_mplane(&f->fmt.pix_mp);
         CHECK_INT("field", f->fmt.pix.field, V4L2_FIELD_NONE);
         fake.pixelformat = f->fmt.pix.pixelformat;
         if (fake.pixelformat_given)
@@ -68,6 +85,12 @@ static int fake_set_format(struct v4l2_format *f) {
         if (fake.width_given)
                 f->fmt.pix.width = fake.width_given;
         f->fmt.pix.bytesperline = fake.bytesperline;
+        if (fake.field_given)
+                f->fmt.pix.field = fake.field_given;
+        f->fmt.pix.colorspace = fake.colorimetry[0];
+        f->fmt.pix.xfer_func = fake.colorimetry[1];
+        f->fmt.pix.ycbcr_enc = fake.colorimetry[2];
+        f->fmt.pix.quantization = fake.colorimetry[3];
         fake.width = f->fmt.pix.width;
         fake.height = f->fmt.pix.height;
         return 0;
@@ -92,7 +115,12 @@ static int fake_dequeue(struct v4l2_buffer *b) {
         fake.n_queued--;
         b->index = (uint32_t)(fake.next++ % STREAM_BUFFERS);
         b->sequence = f->sequence;
+        b->field = f->field;
         b->bytesused = f->bytesused;
+        for (unsigned i = 0; is_multiplanar() && i < fake.n_memories; i++) {
+                CHECK(b->length >= fake.n_memories);
+                b->m.planes[i].bytesused = i ? f->bytesused_more[i - 1] : f->bytesused;
+        }
         b->flags = f->flags;
         b->timestamp.tv_sec = (time_t)(f->pts_ns / NSEC_PER_SEC);
         b->timestamp.tv_usec = (suseconds_t)(f->pts_ns % NSEC_PER_SEC / NSEC_PER_USEC);
@@ -142,6 +170,12 @@ static int fake_ioctl_stream(unsigned long request, void *a) {
                 fake.n_queued = 0;
                 return 0;
         case VIDIOC_QUERYBUF:
+                for (unsigned i = 0; is_multiplanar() && i < fake.n_memories; i++) {
+                        b->m.planes[i].length = sizeof fake.memory[0];
+                        b->m.planes[i].m.mem_offset = (b->index * fake.n_memories + i) * 4096;
+                }
+                if (is_multiplanar())
+                        return 0;
                 b->length = sizeof fake.memory[0];
                 b->m.offset = b->index * 4096;
                 return 0;
@@ -156,9 +190,86 @@ static int fake_ioctl_stream(unsigned long request, void *a) {
                 return 0;
         case VIDIOC_STREAMOFF:
                 fake.n_streamoff++;
+                fake.n_queued = 0;
                 return 0;
         default:
                 return -ENOTTY;
+        }
+}
+
+static int fake_edid(struct v4l2_edid *e, bool set) {
+        if (set) {
+                memcpy(fake.edid, e->edid, (size_t)e->blocks * 128);
+                fake.n_edid_blocks = e->blocks;
+                fake.n_set_edid++;
+                return 0;
+        }
+        if (fake.edid_error)
+                return fake.edid_error;
+        if (e->blocks)
+                memcpy(e->edid, fake.edid, (size_t)e->blocks * 128);
+        else
+                e->blocks = fake.n_edid_blocks;
+        return 0;
+}
+
+static int fake_ioctl_signal(unsigned long request, void *a) {
+        switch (request) {
+        case VIDIOC_QUERY_DV_TIMINGS:
+                *(struct v4l2_dv_timings *)a = fake.found_timings;
+                return fake.found_error;
+        case VIDIOC_G_DV_TIMINGS:
+                *(struct v4l2_dv_timings *)a = fake.timings;
+                return 0;
+        case VIDIOC_S_DV_TIMINGS:
+                CHECK_INT("no buffers", fake.n_requested, 0);
+                fake.timings = *(struct v4l2_dv_timings *)a;
+                fake.n_set_timings++;
+                return 0;
+        case VIDIOC_QUERYSTD:
+                *(v4l2_std_id *)a = fake.found_std;
+                return 0;
+        case VIDIOC_G_STD:
+                *(v4l2_std_id *)a = fake.std;
+                return 0;
+        case VIDIOC_S_STD:
+                fake.std = *(v4l2_std_id *)a;
+                fake.n_set_std++;
+                return 0;
+        default:
+                return -ENOTTY;
+        }
+}
+
+static int fake_ioctl_input(unsigned long request, void *a) {
+        struct v4l2_event_subscription *events = a;
+        struct v4l2_input *input = a;
+
+        switch (request) {
+        case VIDIOC_G_INPUT:
+                *(int *)a = 2;
+                return 0;
+        case VIDIOC_ENUMINPUT:
+                CHECK_INT("input", input->index, 2);
+                input->capabilities = fake.input_capabilities;
+                input->status = fake.input_status;
+                return 0;
+        case VIDIOC_G_EDID:
+        case VIDIOC_S_EDID:
+                CHECK_INT("pad", ((struct v4l2_edid *)a)->pad, 2);
+                return fake_edid(a, request == VIDIOC_S_EDID);
+        case VIDIOC_SUBSCRIBE_EVENT:
+                CHECK_INT("event", events->type, V4L2_EVENT_SOURCE_CHANGE);
+                fake.subscribed_id = events->id;
+                fake.n_subscribed++;
+                return 0;
+        case VIDIOC_DQEVENT:
+                if (fake.next_event == fake.n_events)
+                        return -ENOENT;
+                ((struct v4l2_event *)a)->type = fake.events[fake.next_event++];
+                return 0;
+        default:
+                return fake_ioctl_signal(request, a);
         }
 }
 
@@ -172,6 +283,9 @@ static int fake_ioctl(int fd, unsigned long request, void *a) {
         }
         if (request == VIDIOC_G_PARM || request == VIDIOC_S_PARM)
                 return fake_parm(a, request == VIDIOC_S_PARM);
+        r = fake.has_input ? fake_ioctl_input(request, a) : -ENOTTY;
+        if (r != -ENOTTY)
+                return r;
         r = fake_ioctl_format(request, a);
         return r == -ENOTTY ? fake_ioctl_stream(request, a) : r;
 }

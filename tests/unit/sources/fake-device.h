@@ -19,6 +19,8 @@ typedef struct FakeFormat {
 typedef struct FakeBuffer {
         uint32_t sequence, bytesused, flags;
         uint64_t pts_ns;
+        uint32_t field;
+        uint32_t bytesused_more[3]; /* of the other memories */
 } FakeBuffer;
 
 typedef struct Fake {
@@ -32,7 +34,22 @@ typedef struct Fake {
         uint32_t bytesperline, width_given; /* what S_FMT makes of it; 0: as wished */
         uint32_t pixelformat_given;
         struct v4l2_fract interval; /* as set; 0/0: the device does not know rates */
-        uint32_t sizeimage;
+        unsigned n_memories; /* of a buffer; the multi-planar interface if device_caps say so */
+        uint32_t field_given;
+        uint32_t colorimetry[4];
+
+        bool has_input;
+        uint32_t input_capabilities, input_status;
+        struct v4l2_dv_timings found_timings, timings; /* at the input, and as set */
+        int found_error;                               /* of asking for them */
+        v4l2_std_id found_std, std;
+        uint8_t edid[512];
+        uint32_t n_edid_blocks;
+        int edid_error; /* of asking for it */
+        unsigned n_set_timings, n_set_std, n_set_edid, n_subscribed;
+        uint32_t subscribed_id;
+        uint32_t events[4]; /* types */
+        unsigned n_events, next_event;
 
         unsigned long fail_request; /* this ioctl … */
         int fail_errno;             /* … fails so … */

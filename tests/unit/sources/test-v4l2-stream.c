@@ -63,7 +63,7 @@ static void test_start_errors(void) {
                 { VIDIOC_REQBUFS, -EBUSY, -EBUSY, "getting buffers" },
                 { VIDIOC_QUERYBUF, -EINVAL, -EINVAL, "getting buffers" },
                 { VIDIOC_QBUF, -EINVAL, 0, NULL }, /* once only: tried again */
-                { VIDIOC_QBUF, -EIO, -EIO, "getting buffers" },
+                { VIDIOC_QBUF, -EIO, -EIO, "starting the stream" },
                 { VIDIOC_STREAMON, -ENOSPC, -ENOSPC, "starting the stream" },
                 { VIDIOC_STREAMON, -ENODEV, -ENODEV, "starting the stream" },
         };
@@ -98,27 +98,30 @@ static void test_frames(void) {
                 FakeBuffer buffer;
                 int r;
                 uint64_t n_lost;
+                Fault fault;
         } table[] = {
-                { { 0, FRAME_SIZE, OK, 5000000000 }, STREAM_FRAME, 0 },
-                { { 1, FRAME_SIZE, OK, 5000001000 }, STREAM_FRAME, 0 },
-                { { 4, FRAME_SIZE, OK, 5000002000 }, STREAM_FRAME, 2 }, /* 2 and 3 are missing */
-                { { 5, FRAME_SIZE - 1, OK, 5000003000 }, STREAM_DAMAGED, 1 }, /* short */
-                { { 6, FRAME_SIZE, OK | V4L2_BUF_FLAG_ERROR, 1 }, STREAM_DAMAGED, 1 },
-                { { 8, 0, OK, 5000004000 }, STREAM_DAMAGED, 2 }, /* 7 is missing, 8 is empty */
-                { { 9, 65537, OK, 5000004000 }, STREAM_DAMAGED, 1 }, /* more than there is room for */
-                { { 10, FRAME_SIZE + 64, OK, 5000005000 }, STREAM_FRAME, 0 }, /* padding */
-                { { UINT32_MAX - 1, FRAME_SIZE, OK, 1000 }, STREAM_FRAME, 0 }, /* began anew */
-                { { UINT32_MAX, FRAME_SIZE, OK, 1000 }, STREAM_FRAME, 0 },
-                { { 0, FRAME_SIZE, OK, 1000 }, STREAM_FRAME, 0 }, /* wraps */
-                { { UINT32_MAX, FRAME_SIZE, OK, 1000 }, STREAM_FRAME, 0 },
-                { { 2, FRAME_SIZE, OK, 1000 }, STREAM_FRAME, 2 }, /* wraps over 0 and 1 */
-                { { 2, FRAME_SIZE, OK, 1000 }, STREAM_FRAME, 0 }, /* a driver that does not count */
+                { { .sequence = 0, FRAME_SIZE, OK }, STREAM_FRAME, 0, 0 },
+                { { .sequence = 1, FRAME_SIZE, OK }, STREAM_FRAME, 0, 0 },
+                { { .sequence = 4, FRAME_SIZE, OK }, STREAM_FRAME, 2, 0 }, /* 2 and 3 are missing */
+                { { .sequence = 5, FRAME_SIZE - 1, OK }, STREAM_DAMAGED, 1, FAULT_SHORT },
+                { { .sequence = 6, FRAME_SIZE, OK | V4L2_BUF_FLAG_ERROR }, STREAM_DAMAGED, 1, FAULT_DAMAGED },
+                { { .sequence = 8, 0, OK }, STREAM_DAMAGED, 2, FAULT_EMPTY }, /* 7 is missing */
+                { { .sequence = 9, 65537, OK }, STREAM_DAMAGED, 1, FAULT_OVERRUN },
+                { { .sequence = 10, FRAME_SIZE + 64, OK }, STREAM_FRAME, 0, 0 }, /* padding */
+                { { .sequence = UINT32_MAX - 1, FRAME_SIZE, OK }, STREAM_FRAME, 0, 0 }, /* began anew */
+                { { .sequence = UINT32_MAX, FRAME_SIZE, OK }, STREAM_FRAME, 0, 0 },
+                { { .sequence = 0, FRAME_SIZE, OK }, STREAM_FRAME, 0, 0 }, /* wraps */
+                { { .sequence = UINT32_MAX, FRAME_SIZE, OK }, STREAM_FRAME, 0, 0 },
+                { { .sequence = 2, FRAME_SIZE, OK }, STREAM_FRAME, 2, 0 }, /* wraps over 0 and 1 */
+                { { .sequence = 2, FRAME_SIZE, OK }, STREAM_FRAME, 0, 0 }, /* a driver that does not count */
         };
 
         fake_reset();
         CHECK_INT("start", start(V4L2_PIX_FMT_YUYV, NULL), 0);
-        for (size_t i = 0; i < FB_ELEMENTSOF(table); i++)
-                fake.queue[fake.n_queue++] = table[i].buffer;
+        for (size_t i = 0; i < FB_ELEMENTSOF(table); i++) {
+                fake.queue[fake.n_queue] = table[i].buffer;
+                fake.queue[fake.n_queue++].pts_ns = clock_now_ns() / 1000 * 1000;
+        }
         for (size_t i = 0; i < FB_ELEMENTSOF(table); i++) {
                 StreamFrame f;
                 char row[16];
@@ -126,11 +129,13 @@ static void test_frames(void) {
                 sprintf(row, "buffer %zu", i);
                 CHECK_INT(row, stream_read(&stream, &f), table[i].r);
                 CHECK_INT(row, f.n_lost, table[i].n_lost);
+                CHECK_INT(row, f.fault, table[i].fault);
                 if (table[i].r == STREAM_FRAME) {
                         CHECK_INT(row, f.size, FRAME_SIZE);
                         CHECK_INT(row, f.sequence, table[i].buffer.sequence);
-                        CHECK_INT(row, f.pts_ns, table[i].buffer.pts_ns);
-                        CHECK_AT(row, f.data == fake.memory[i % STREAM_BUFFERS]);
+                        CHECK_INT(row, f.pts_ns, fake.queue[i].pts_ns);
+                        CHECK_AT(row, !f.bad_time && f.n_parts == 1 && f.parts[0].size == FRAME_SIZE);
+                        CHECK_AT(row, f.parts[0].data == fake.memory[i % STREAM_BUFFERS]);
                         CHECK_INT(row, fake.n_queued, STREAM_BUFFERS - 1);
                         CHECK_INT(row, stream_return(&stream, &f), 0);
                 }
@@ -140,42 +145,131 @@ static void test_frames(void) {
         stop();
 }
 
-static void test_timestamps(void) {
-        static const FakeBuffer buffers[] = {
-                { 0, FRAME_SIZE, V4L2_BUF_FLAG_TIMESTAMP_UNKNOWN, 1234567000 },
-                { 1, FRAME_SIZE, V4L2_BUF_FLAG_TIMESTAMP_COPY, 1234567000 },
-                { 2, FRAME_SIZE, OK, 0 },
-                { 3, FRAME_SIZE, OK, UINT64_MAX / 4 }, /* in the future */
-        };
-        uint64_t before = clock_now_ns();
+/* Off and on again with the same buffers: nothing is counted over the gap, and time goes on. */
+static void test_restart(void) {
+        uint64_t now_ns = clock_now_ns() / 1000 * 1000;
+        StreamFrame f = { 0 };
 
         fake_reset();
         CHECK_INT("start", start(V4L2_PIX_FMT_YUYV, NULL), 0);
+        fake.queue[0] = (FakeBuffer){ .sequence = 7, FRAME_SIZE, OK, now_ns };
+        fake.queue[1] = (FakeBuffer){ .sequence = 100, FRAME_SIZE, OK, now_ns - 1000000 }; /* backwards */
+        fake.n_queue = 2;
+        CHECK_INT("frame", stream_read(&stream, &f), STREAM_FRAME);
+        CHECK_INT("return", stream_return(&stream, &f), 0);
+        fake_fail(VIDIOC_DQBUF, -EIO, 1);
+        CHECK_INT("broken", stream_read(&stream, &f), -EIO);
+        CHECK_INT("restart", stream_restart(&stream), 0);
+        CHECK(fake.n_streamon == 2 && fake.n_streamoff == 1 && fake.n_queued == STREAM_BUFFERS);
+        CHECK_INT("frame", stream_read(&stream, &f), STREAM_FRAME);
+        CHECK(f.n_lost == 0 && f.bad_time && f.pts_ns >= now_ns);
+        CHECK_INT("return", stream_return(&stream, &f), 0);
+        fake_fail(VIDIOC_STREAMON, -EIO, 1);
+        CHECK_INT("no restart", stream_restart(&stream), -EIO);
+        stream_stop(&stream);
+        CHECK_INT("the time of before is kept", stream.times.last_ns >= now_ns, 1);
+        CHECK(fake.n_mapped == 0 && fake.n_requested == 0);
+        device_close(&device);
+}
+
+/* A buffer that is not taken at once is counted. */
+static void test_requeue(void) {
+        fake_reset();
+        fake_fail(VIDIOC_QBUF, -EINVAL, 1);
+        CHECK_INT("start", start(V4L2_PIX_FMT_YUYV, NULL), 0);
+        CHECK_INT("requeued", stream.n_requeued, 1);
+        CHECK_INT("buffers", fake.n_queued, STREAM_BUFFERS);
+        stop();
+}
+
+/* Three memories, put together; the frame is good only if each is. */
+static void test_multiplanar(void) {
+        const size_t y = 64 * 48, c = 32 * 24;
+        const FakeBuffer buffers[] = {
+                { .sequence = 0, y, OK, .bytesused_more = { c, c + 9 } },
+                { .sequence = 1, y, OK, .bytesused_more = { c, c - 1 } },
+                { .sequence = 2, y, OK, .bytesused_more = { c, 0 } },
+                { .sequence = 4, y, OK, .bytesused_more = { c, c } },
+        };
+        static const Fault faults[] = { FAULT_NONE, FAULT_SHORT, FAULT_EMPTY, FAULT_NONE };
+
+        fake_reset();
+        fake.device_caps = V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING;
+        fake.n_memories = 2;
+        fake.colorimetry[0] = V4L2_COLORSPACE_REC709;
+        fake.colorimetry[3] = V4L2_QUANTIZATION_LIM_RANGE;
+        CHECK_INT("two memories for three planes", start(V4L2_PIX_FMT_YUV420M, NULL), -EPROTO);
+        fake.n_memories = 3;
+        CHECK_INT("start", start(V4L2_PIX_FMT_YUV420M, NULL), 0);
+        CHECK_INT("as three planes", fake.n_mapped, 3 * STREAM_BUFFERS);
+        CHECK(stream.mode.fourcc == DRM_FORMAT_YUV420 && stream.n_planes == 3 && stream.size == y + 2 * c);
+        CHECK(stream.colorimetry[0] == V4L2_COLORSPACE_REC709 &&
+              stream.colorimetry[3] == V4L2_QUANTIZATION_LIM_RANGE);
         memcpy(fake.queue, buffers, sizeof buffers);
         fake.n_queue = FB_ELEMENTSOF(buffers);
         for (size_t i = 0; i < FB_ELEMENTSOF(buffers); i++) {
                 StreamFrame f = { 0 };
+                char row[16];
 
-                CHECK_INT("frame", stream_read(&stream, &f), STREAM_FRAME);
-                CHECK_AT("the time of now", f.pts_ns >= before && f.pts_ns <= clock_now_ns());
-                CHECK_INT("return", stream_return(&stream, &f), 0);
+                sprintf(row, "buffer %zu", i);
+                CHECK_INT(row, stream_read(&stream, &f), faults[i] ? STREAM_DAMAGED : STREAM_FRAME);
+                CHECK_INT(row, f.fault, faults[i]);
+                if (faults[i])
+                        continue;
+                CHECK_AT(row, f.n_parts == 3 && f.size == y + 2 * c);
+                CHECK_AT(row, f.parts[0].size == y && f.parts[1].size == c && f.parts[2].size == c);
+                CHECK_AT(row, f.parts[2].data == fake.memory[i % STREAM_BUFFERS * 3 + 2]);
+                CHECK_INT(row, stream_return(&stream, &f), 0);
         }
         stop();
 }
 
+/* What a frame's fields are is told by the buffer, or else by the format. */
+static void test_fields(void) {
+        static const struct {
+                uint32_t of_format, of_buffer, field;
+        } table[] = {
+                { V4L2_FIELD_NONE, V4L2_FIELD_NONE, V4L2_FIELD_NONE },
+                { V4L2_FIELD_NONE, V4L2_FIELD_ANY, V4L2_FIELD_NONE },
+                { V4L2_FIELD_INTERLACED, V4L2_FIELD_ANY, V4L2_FIELD_INTERLACED },
+                { V4L2_FIELD_ALTERNATE, V4L2_FIELD_BOTTOM, V4L2_FIELD_BOTTOM },
+        };
+
+        for (size_t i = 0; i < FB_ELEMENTSOF(table); i++) {
+                StreamFrame f = { 0 };
+
+                fake_reset();
+                fake.field_given = table[i].of_format;
+                CHECK_INT("start", start(V4L2_PIX_FMT_YUYV, NULL), 0);
+                fake.queue[0] = (FakeBuffer){ .bytesused = FRAME_SIZE, .flags = OK,
+                                              .field = table[i].of_buffer };
+                fake.n_queue = 1;
+                CHECK_INT("frame", stream_read(&stream, &f), STREAM_FRAME);
+                CHECK_INT("field", f.field, table[i].field);
+                stop();
+        }
+}
+
 static void test_mjpeg(void) {
+        static const unsigned char jpeg[] = { 0xff, 0xd8, 0xff, 0xda, 0, 2, 1, 2, 3, 0xff, 0xd9, 0, 0 };
         StreamFrame f = { 0 };
 
         fake_reset();
         CHECK_INT("start", start(V4L2_PIX_FMT_MJPEG, NULL), 0);
         CHECK(stream.n_planes == 0 && stream.size == 0 && stream.mode.fourcc == V4L2_PIX_FMT_MJPEG);
-        fake.queue[0] = (FakeBuffer){ 0, 1234, OK, 1000 };
-        fake.queue[1] = (FakeBuffer){ 1, 0, OK, 1000 };
-        fake.n_queue = 2;
+        memcpy(fake.memory[0], jpeg, sizeof jpeg);
+        memcpy(fake.memory[2], jpeg, sizeof jpeg);
+        fake.queue[0] = (FakeBuffer){ .sequence = 0, sizeof jpeg, OK };
+        fake.queue[1] = (FakeBuffer){ .sequence = 1, 0, OK };
+        fake.queue[2] = (FakeBuffer){ .sequence = 2, 10, OK };
+        fake.n_queue = 3;
         CHECK_INT("as large as it is", stream_read(&stream, &f), STREAM_FRAME);
-        CHECK(f.size == 1234 && f.keyframe);
+        CHECK(f.size == sizeof jpeg && f.keyframe && f.n_parts == 1);
+        CHECK(memcmp(f.parts[0].data, jpeg, sizeof jpeg) == 0);
         CHECK_INT("return", stream_return(&stream, &f), 0);
         CHECK_INT("empty", stream_read(&stream, &f), STREAM_DAMAGED);
+        CHECK_INT("cut off", stream_read(&stream, &f), STREAM_DAMAGED);
+        CHECK_INT("cut off", f.fault, FAULT_TRUNCATED);
         stop();
 }
 
@@ -197,7 +291,10 @@ int main(void) {
         test_start();
         test_start_errors();
         test_frames();
-        test_timestamps();
+        test_restart();
+        test_requeue();
+        test_multiplanar();
+        test_fields();
         test_mjpeg();
         test_broken();
         return check_end();

@@ -28,8 +28,9 @@ static void test_device(void) {
                 { V4L2_CAP_DEVICE_CAPS, V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_STREAMING, "not a capture device" },
                 { V4L2_CAP_DEVICE_CAPS, V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_READWRITE,
                   "a capture device that cannot stream" },
-                { V4L2_CAP_DEVICE_CAPS, V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING,
-                  "a capture device with the multi-planar interface only" },
+                { V4L2_CAP_DEVICE_CAPS, V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING, NULL },
+                { V4L2_CAP_DEVICE_CAPS, V4L2_CAP_VIDEO_M2M_MPLANE | V4L2_CAP_STREAMING,
+                  "not a capture device" },
         };
 
         for (size_t i = 0; i < FB_ELEMENTSOF(table); i++) {
@@ -97,6 +98,21 @@ static const struct {
         { V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_MJPEG, 64, 48, 0, -ENOTSUP, 0, 0, { 0 }, { 0 } },
 };
 
+/* A memory for each plane, with strides of their own. */
+static void test_layout_of_memories(void) {
+        const PixelFormat *f = pixel_format_find(V4L2_PIX_FMT_YUV420M);
+        struct framebus_plane planes[4];
+        size_t n, size;
+
+        CHECK(f && f->n_memories == 3);
+        CHECK_INT("layout", pixel_format_get_layout(f, 64, 48, (uint32_t[]){ 64, 48, 0 }, planes, &n, &size),
+                  0);
+        CHECK(n == 3 && size == 64 * 48 + 48 * 24 + 32 * 24);
+        CHECK(planes[1].stride == 48 && planes[1].offset == 64 * 48 && planes[2].offset == 64 * 48 + 48 * 24);
+        CHECK_INT("short", pixel_format_get_layout(f, 64, 48, (uint32_t[]){ 64, 31, 0 }, planes, &n, &size),
+                  -EINVAL);
+}
+
 static void test_layouts(void) {
         for (size_t i = 0; i < FB_ELEMENTSOF(layouts); i++) {
                 const PixelFormat *f = pixel_format_find(layouts[i].v4l2);
@@ -110,8 +126,8 @@ static void test_layouts(void) {
                 if (!f)
                         continue;
                 CHECK_INT(row, f->fourcc, layouts[i].fourcc);
-                r = pixel_format_get_layout(f, layouts[i].width, layouts[i].height, layouts[i].bytesperline,
-                                            planes, &n, &size);
+                r = pixel_format_get_layout(f, layouts[i].width, layouts[i].height,
+                                            &layouts[i].bytesperline, planes, &n, &size);
                 CHECK_INT(row, r, layouts[i].r);
                 CHECK_INT(row, n, layouts[i].n);
                 CHECK_INT(row, size, layouts[i].size);
@@ -199,6 +215,23 @@ static void test_modes_stepwise(void) {
         CHECK(t.modes[0].height_range.min == 32 && t.modes[0].height_range.max == 1080 &&
               t.modes[0].height_range.step == 4);
         CHECK(t.modes[0].rate_min.num == 5 && t.modes[0].rate_min.den == 1 && t.modes[0].rate_max.num == 60);
+}
+
+/* The size of the signal is the preferred one, whatever is set. */
+static void test_modes_of_signal(void) {
+        static const FakeFormat formats[] = { { V4L2_PIX_FMT_YUYV, 0 } };
+        ModeTable t;
+
+        fake_reset();
+        fake.formats = formats;
+        fake.n_formats = 1;
+        fake.sizes = SIZES_STEPWISE;
+        fake.rates = RATES_STEPWISE;
+        fake.has_input = true;
+        fake.timings.bt.width = 1280;
+        fake.timings.bt.height = 720;
+        CHECK_INT("enumerate", enumerate(&t), 0);
+        check_mode(&t.modes[0], DRM_FORMAT_YUYV, 1280, 720, 60);
 }
 
 /* Old drivers enumerate neither sizes nor rates: what is set is what there is. */
@@ -295,8 +328,10 @@ int main(void) {
         test_device();
         test_device_errors();
         test_layouts();
+        test_layout_of_memories();
         test_modes_discrete();
         test_modes_stepwise();
+        test_modes_of_signal();
         test_modes_unknown();
         test_modes_many();
         test_modes_none();
