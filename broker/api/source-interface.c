@@ -240,6 +240,8 @@ int source_export(Source *s) {
         int r;
 
         r = sd_bus_add_object_vtable(s->api->bus, &s->slot, s->path, FB_IFACE_SOURCE, source_vtable, s);
+        if (r >= 0)
+                r = controls_export(s);
         if (r < 0)
                 return r;
         s->exported = true;

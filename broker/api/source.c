@@ -63,6 +63,8 @@ static void answer_calls(Source *s, const char *reason) {
                 (void)sd_bus_message_rewind(c->message, 1);
                 if (reason)
                         r = api_error(&error, FB_E_SOURCE_FAILED, "source '%s': %s", s->name, reason);
+                else if (sd_bus_message_is_method_call(c->message, FB_IFACE_CONTROLS, NULL))
+                        r = controls_call(s, c->message, &error);
                 else
                         r = source_call(s, c->message, &error);
                 if (sd_bus_error_is_set(&error))
@@ -114,11 +116,17 @@ static int on_linger(sd_event_source *e, uint64_t usec, void *userdata) {
 
 /* Nobody needs the program; it may stay for a moment. */
 static void linger(Source *s) {
-        if (!s->worker || s->linger || s->stream.n_subscribers > 0 || !list_is_empty(&s->calls))
+        if (!s->worker || s->linger || s->stream.n_subscribers > 0 || !list_is_empty(&s->calls) ||
+            s->controls.n_calls > 0)
                 return;
         if (sd_event_add_time_relative(s->api->event, &s->linger, CLOCK_MONOTONIC,
                                        SOURCE_LINGER_NS / NSEC_PER_USEC, 0, on_linger, s) < 0)
                 close_program(s);
+}
+
+void source_keep(Source *s) {
+        s->linger = sd_event_source_disable_unref(s->linger);
+        linger(s);
 }
 
 static void need_program(Source *s) {
@@ -182,6 +190,7 @@ static void on_worker_ended(Worker *w, const char *reason, uint64_t retry_ns, vo
                 log_info("%s is not shown: %s", s->name, reason); /* mostly: it is no camera */
         }
         answer_calls(s, s->stream.reason[0] ? s->stream.reason : reason);
+        controls_fail_calls(s, s->stream.reason[0] ? s->stream.reason : reason);
         s->said = false;
         if (s->stream.n_subscribers == 0)
                 close_program(s);
@@ -286,6 +295,7 @@ static void on_closed(Publication *p, bool destroyed, void *userdata) {
                 return;
         }
         s->publication = publication_free(s->publication);
+        controls_fail_calls(s, "its capture program is gone");
         stream_run_ended(&s->stream);
         worker_channel_closed(s->worker);
 }
@@ -294,6 +304,9 @@ static const PublicationHandler publication_handler = {
         .opened = on_opened,
         .modes = on_modes, .described = on_described, .state = on_state,   .format = on_format,
         .frame = on_frame, .refused = on_refused,     .overrun = on_overrun, .closed = on_closed,
+        .controls = controls_on_said,
+        .control_changed = controls_on_changed,
+        .control_answered = controls_on_answered,
 };
 
 /* ---- the stream's wishes ---- */
@@ -326,6 +339,7 @@ static void source_release(Source *s) {
         sd_event_source_disable_unref(s->linger);
         sd_event_source_disable_unref(s->modes_timeout);
         sd_event_source_disable_unref(s->changes_timer);
+        controls_deinit(&s->controls);
         publication_free(s->publication);
         worker_free(s->worker);
         stream_deinit(&s->stream);
@@ -353,6 +367,7 @@ static int source_new(Api *api, const char *name, const char *description, const
                 return -ENOMEM;
         s->api = api;
         list_init(&s->calls);
+        controls_init(&s->controls);
         stream_init(&s->stream, &stream_handler, &api->order);
         r = sd_bus_path_encode(FB_PATH_SOURCE_PREFIX, name, &s->path);
         if (r < 0)
@@ -446,6 +461,7 @@ void source_free(Source *s, const char *reason) {
         Caller *owner;
 
         answer_calls(s, "it is gone");
+        controls_fail_calls(s, "it is gone");
         stream_end_all(&s->stream, reason, clock_now_ns());
         owner = s->owner ? callers_find(&api->callers, s->owner) : NULL;
         if (s->owner)

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "broker/api/api.h"
+#include "broker/api/controls.h"
 #include "broker/publication/publication.h"
 #include "broker/publication/worker.h"
 #include "broker/stream/stream.h"
@@ -26,7 +27,7 @@
 /* How many calls may wait for that. */
 #define SOURCE_CALLS_MAX 256u
 
-typedef struct Source {
+struct Source {
         RegistryEntry entry; /* Api::sources; not linked while in line for the name */
         List waiting_link;   /* Api::waiting, if so */
         Api *api;
@@ -51,7 +52,8 @@ typedef struct Source {
         unsigned int changes; /* STREAM_CHANGED_* that were not told yet */
         unsigned int n_changes; /* told since changes_ns */
         uint64_t changes_ns;
-} Source;
+        SourceControls controls;
+};
 
 /* A source that @spec's program feeds. @exported: shown at once; else when the program first says
  * something. */
@@ -81,6 +83,9 @@ void source_probe(Source *s);
 /* Waits with @m until the modes are known; then source_call() gets it again. 1, or negative, as a method
  * handler. */
 int source_wait_for_modes(Source *s, sd_bus_message *m, sd_bus_error *ret_error);
+
+/* A call was answered by a capture program that runs: if nobody needs it, it is kept for another moment. */
+void source_keep(Source *s);
 
 /* In source-interface.c: */
 int source_export(Source *s);

@@ -4,7 +4,7 @@
  * its memory holds a descriptor by then. A publisher's mistake is answered (an error, or Refused if it wanted
  * no reply) and counted; it costs the publisher that frame and nobody anything else.
  */
-#include "broker/publication/publication.h"
+#include "broker/publication/publication-internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,24 +13,13 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "interfaces/names.h"
-#include "wire/channel.h"
 #include "wire/codec.h"
 #include "wire/import.h"
 
 /* More than this cannot have been lost between two frames of one run. */
 #define SKIP_MAX (UINT64_C(1) << 32)
 
-struct Publication {
-        const PublicationHandler *handler;
-        void *userdata;
-        Channel *channel;
-        Mode wanted; /* fourcc 0: stopped */
-        Mode mode;   /* of the frames that come; fourcc 0: not said yet */
-        uint32_t format;
-        uint64_t seq; /* of the last frame */
-};
-
-static int publication_signal(Publication *p, const char *member, sd_bus_message **ret) {
+int publication_signal(Publication *p, const char *member, sd_bus_message **ret) {
         return sd_bus_message_new_signal(channel_get_bus(p->channel), ret, FB_PATH_PUBLICATION,
                                          FB_IFACE_PUBLICATION, member);
 }
@@ -164,6 +153,8 @@ static int method_modes(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
                                          FB_MODES_MAX, error.key ?: "modes", error.expected ? ": " : "",
                                          error.expected ?: "");
         }
+        publication_settle_controls(p);
+        p->ready = true;
         p->handler->modes(p, modes, n, p->userdata);
         return sd_bus_reply_method_return(m, NULL);
 }
@@ -249,11 +240,21 @@ static const sd_bus_vtable publication_vtable[] = {
                                         method_describe, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("State", SD_BUS_ARGS("s", state, "s", reason), SD_BUS_NO_RESULT,
                                         method_state, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Controls", SD_BUS_ARGS("aa{sv}", controls), SD_BUS_NO_RESULT,
+                                        publication_method_controls, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("ControlChanged", SD_BUS_ARGS("a{sv}", values), SD_BUS_NO_RESULT,
+                                        publication_method_control_changed, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("ControlAnswer",
+                                        SD_BUS_ARGS("t", cookie, "a{sv}", values, "s", failed, "s", reason),
+                                        SD_BUS_NO_RESULT, publication_method_control_answer,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("Destroy", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_destroy,
                                         SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_SIGNAL_WITH_ARGS("Start", SD_BUS_ARGS("a{sv}", mode), 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Stop", SD_BUS_NO_ARGS, 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Release", SD_BUS_ARGS("at", seqs), 0),
+                SD_BUS_SIGNAL_WITH_ARGS("SetControl", SD_BUS_ARGS("t", cookie, "a{sv}", values), 0),
+                SD_BUS_SIGNAL_WITH_ARGS("GetControl", SD_BUS_ARGS("t", cookie, "as", names), 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Refused", SD_BUS_ARGS("t", seq, "s", error, "s", message), 0),
                 SD_BUS_VTABLE_END,
 };
@@ -331,4 +332,8 @@ void publication_stop(Publication *p) {
                 return;
         p->wanted = (Mode){};
         send_wanted(p);
+}
+
+bool publication_is_ready(const Publication *p) {
+        return p->ready;
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "wire/control.h"
 #include "wire/frame.h"
 #include "wire/mode.h"
 
@@ -33,6 +34,14 @@ typedef struct PublicationHandler {
         void (*overrun)(Publication *p, const char *why, void *userdata);
         /* Over: Destroy was called, or the channel is gone. Once. May free the publication. */
         void (*closed)(Publication *p, bool destroyed, void *userdata);
+        /* What can be set; before the first `modes` in any case. @list_consume is the receiver's to clear. */
+        void (*controls)(Publication *p, ControlList *list_consume, void *userdata);
+        /* Controls have other values. */
+        void (*control_changed)(Publication *p, const ControlSettings *values, void *userdata);
+        /* To publication_set_controls() or publication_get_controls(). @reason "": it was done; else @failed
+         * may name a control. */
+        void (*control_answered)(Publication *p, uint64_t cookie, const ControlSettings *values,
+                                 const char *failed, const char *reason, void *userdata);
 } PublicationHandler;
 
 /* On the broker's end of a channel, @fd_consume, owned from now on, also on failure. */
@@ -44,3 +53,11 @@ Publication *publication_free(Publication *p);
 /* Asks for frames in @mode, as soon as the publisher has opened its end. */
 void publication_start(Publication *p, const Mode *mode);
 void publication_stop(Publication *p);
+
+/* Whether it has said its modes, and so its controls before. */
+bool publication_is_ready(const Publication *p);
+
+/* Asks for it; `control_answered` with @cookie follows if the publisher cares to. Negative: it cannot be
+ * asked. */
+int publication_set_controls(Publication *p, uint64_t cookie, const ControlSettings *values);
+int publication_get_controls(Publication *p, uint64_t cookie, const char *const *names);

@@ -330,6 +330,7 @@ class Introspection(programs.TestCase):
         names = self.same(MANAGER, self.introspect(MANAGER_PATH, self.call))
         self.assertIn('org.freedesktop.DBus.ObjectManager', names)
         self.same(SOURCE, self.introspect(self.resolve('bars'), self.call))
+        self.same('org.framebus.Controls1', self.introspect(self.resolve('bars'), self.call))
         path, _granted = self.on_source('bars', 'Subscribe')
         self.same(SUBSCRIPTION, self.introspect(path, self.call))
         channel = self.open_channel('bars')

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What publication.c (frames, modes, the source's own words) and publication-controls.c share. */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "broker/publication/publication.h"
+#include "wire/channel.h"
+
+struct Publication {
+        const PublicationHandler *handler;
+        void *userdata;
+        Channel *channel;
+        Mode wanted; /* fourcc 0: stopped */
+        Mode mode;   /* of the frames that come; fourcc 0: not said yet */
+        uint32_t format;
+        uint64_t seq;       /* of the last frame */
+        bool has_controls;  /* said them, or that there are none */
+        bool ready;         /* has said its modes */
+};
+
+int publication_signal(Publication *p, const char *member, sd_bus_message **ret);
+
+/* If the publisher has not said its controls until now, there are none. */
+void publication_settle_controls(Publication *p);
+
+/* Method handlers of the interface. */
+int publication_method_controls(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
+int publication_method_control_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
+int publication_method_control_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
