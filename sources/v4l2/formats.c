@@ -144,6 +144,10 @@ const PixelFormat *pixel_format_find(uint32_t v4l2) {
         return NULL;
 }
 
+const PixelFormat *pixel_format_get(size_t rank) {
+        return rank < FB_ELEMENTSOF(formats) ? &formats[rank] : NULL;
+}
+
 size_t pixel_format_get_rank(const PixelFormat *f) {
         return (size_t)(f - formats);
 }

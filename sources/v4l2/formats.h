@@ -20,6 +20,7 @@ typedef struct PixelFormat {
 const PixelFormat *pixel_format_find(uint32_t v4l2);
 
 /* The order in which formats are offered, 0 first. */
+const PixelFormat *pixel_format_get(size_t rank); /* NULL: there are no more */
 size_t pixel_format_get_rank(const PixelFormat *f);
 size_t pixel_format_get_rank_of_fourcc(uint32_t fourcc);
 

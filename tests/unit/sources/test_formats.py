@@ -1,0 +1,139 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+The table of pixel formats in sources/v4l2/formats.c against the comments of the two headers: each line names
+the same components in the same order of bytes. What the comments do not say is listed here, with the reason.
+"""
+
+import os
+import re
+import subprocess
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+UNSAID = {
+    'RGB32': 'deprecated: the fourth byte is anything; a driver draws it in test_vivid.py',
+    'BGR32': 'the same',
+    'RGB332': 'V4L2 names a word, DRM as well',
+    'RGB565': 'the same', 'RGB555': 'the same',
+    'YUV411P': 'V4L2 says YVU, but its documents have Cb first',
+}
+CHROMA = {'Cr': 'V', 'Cb': 'U'}
+
+
+def read(name, *folders):
+    for folder in folders:
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            with open(path, encoding='utf-8') as f:
+                return f.read()
+    raise unittest.SkipTest(f'no {name}')
+
+
+def drm_folders():
+    flags = subprocess.run(['pkg-config', '--cflags-only-I', 'libdrm'], stdout=subprocess.PIPE, check=True, text=True)
+    return [flag[2:] for flag in flags.stdout.split()] + ['/usr/include/libdrm', '/usr/include/drm']
+
+
+def components(comment):
+    """(letter, bits) from the highest bit on, of a comment like [31:0] A:R:G:B 8:8:8:8 little endian."""
+    found = re.search(r'\[(\d+):0\] ([\w:]+) ?([\d:]*)', comment)
+    names = [re.sub(r'\d', '', n) for n in found[2].split(':')]
+    bits = [int(n) for n in found[3].split(':')] if found[3] else [(int(found[1]) + 1) // len(names)] * len(names)
+    return [(CHROMA.get(n, n).upper(), b) for n, b in zip(names, bits)]
+
+
+def no_alpha(letters):
+    return letters.replace('A', 'X')
+
+
+class Formats(unittest.TestCase):
+    def setUp(self):
+        v4l2 = read('videodev2.h', '/usr/include/linux')
+        drm = read('drm_fourcc.h', *drm_folders())
+        self.v4l2 = dict(re.findall(r'#define V4L2_PIX_FMT_(\w+)\s+v4l2_fourcc\w*\(.*?\)\s*/\*\s*(.*?)\s*\*/', v4l2))
+        self.drm = dict(re.findall(r'#define DRM_FORMAT_(\w+)\s+fourcc_code\(.*?\) /\* (.*?) \*/', drm))
+        source = read('formats.c', os.path.join(ROOT, 'sources/v4l2'))
+        self.rows = re.findall(r'^        (\w+)\((\w+), (\w+)(?:, ([\d, ]+))?\),$', source, re.M)
+        self.assertGreater(len(self.rows), 60)
+
+    def rows_of(self, *macros):
+        rows = [(v, d, [int(n) for n in args.split(',')] if args else []) for m, v, d, args in self.rows if m in macros]
+        self.assertGreater(len(rows), 3, macros)
+        return rows
+
+    def check_words(self, v4l2, drm, said):
+        """V4L2 names a 16-bit word from the highest bit on, letter by letter or with the sizes."""
+        if re.fullmatch(r'[a-z]{8} [a-z]{8}', said):
+            self.assertEqual(said.replace(' ', ''), ''.join(n.lower() * b for n, b in drm), v4l2)
+            return True
+        found = re.fullmatch(r'([A-Z]+)((?:-\d)+)(?: BE)?', said)
+        if not found or len(found[1]) != len(drm) or set(found[2]) == set('-8'):
+            return False
+        self.assertEqual((found[1], found[2]), (''.join(n for n, _ in drm), ''.join(f'-{b}' for _, b in drm)), v4l2)
+        return True
+
+    def check_bytes(self, v4l2, drm, said):
+        """V4L2 names the bytes in memory; a little-endian word has its lowest bits there first."""
+        found = re.fullmatch(r'([A-Z]+)((?:-8)+)', said)
+        if not found or len(found[1]) != len(found[2]) // 2:
+            return False
+        self.assertEqual(no_alpha(found[1]), no_alpha(''.join(n for n, _ in reversed(drm))), v4l2)
+        return True
+
+    def test_packed(self):
+        for v4l2, name, args in self.rows_of('PACKED'):
+            drm = components(self.drm[name])
+            said = re.sub(r'^\d+ +', '', self.v4l2.get(v4l2, ''))
+            # of two pixels where there are two samples of Y
+            per_pixel = 2 if sum(1 for n, _ in drm if n == 'Y') == 2 else 1
+            self.assertEqual(sum(b for _, b in drm) // per_pixel, args[0], v4l2)
+            if per_pixel == 2:
+                self.assertEqual(v4l2, ''.join(n for n, _ in reversed(drm)))
+            elif said in ('Greyscale', '8-bit palette'):
+                self.assertEqual(drm[-1][0], 'C' if said[0] == '8' else 'R', v4l2)
+            elif v4l2 not in UNSAID:
+                self.assertTrue(self.check_words(v4l2, drm, said) or self.check_bytes(v4l2, drm, said), (v4l2, said))
+
+    def test_swapped(self):
+        for v4l2, name, _ in self.rows_of('SWAPPED'):
+            said = re.sub(r'^\d+ +', '', self.v4l2[v4l2])
+            self.assertTrue(said.endswith(' BE'), v4l2)
+            drm = components(self.drm[name])
+            if v4l2 not in ('RGB555X', 'Y16_BE'):
+                self.assertEqual(said.split('-')[0], ''.join(n for n, _ in drm), v4l2)
+
+    def check_planes(self, v4l2, name, smaller, order):
+        said = self.v4l2[v4l2]
+        h, v = smaller
+        drm = re.search(r'(\d)x(\d) subsampled|non-subsampled', self.drm[name])
+        self.assertEqual((h, v), (int(drm[1]), int(drm[2])) if drm[1] else (1, 1), name)
+        ratio = re.search(r'4:?(\d):?(\d)', said)
+        wide, high = {'20': (2, 2), '22': (2, 1), '44': (1, 1), '10': (4, 4), '11': (4, 1)}[ratio[1] + ratio[2]]
+        self.assertEqual((h, v), (wide, high), v4l2)
+        first = 'Cb' if re.search('YUV|CbCr', said) else 'Cr'
+        # planar422 with one memory: the comment says YVU422, the documents Cb first, as for 411
+        if v4l2 not in ('YUV422P', 'YUV411P'):
+            self.assertEqual(order, first, v4l2)
+
+    def test_semi_planar(self):
+        for v4l2, name, args in self.rows_of('SEMI', 'SEMI_M'):
+            pair = re.search(r'(C[rb]):C[rb]', self.drm[name])[1]
+            self.check_planes(v4l2, name, args[-2:], 'Cb' if pair == 'Cr' else 'Cr')
+
+    def test_planar(self):
+        for v4l2, name, args in self.rows_of('PLANAR', 'PLANAR_M'):
+            self.check_planes(v4l2, name, args[-2:], re.search(r'(C[rb]) \(1\)', self.drm[name])[1])
+
+    def test_names_of_newer_ones(self):
+        """Codes that are spelt out are those of the headers, where these have them."""
+        source = read('formats.c', os.path.join(ROOT, 'sources/v4l2'))
+        header = read('videodev2.h', '/usr/include/linux')
+        codes = {found[0]: ''.join(found[1:]) for found in
+                 re.findall(r"#define V4L2_PIX_FMT_(\w+)\s+v4l2_fourcc\('(.)', '(.)', '(.)', '(.)'\)", header)}
+        for name, code in re.findall(r'NEWER\((\w+), "(.{4})"', source):
+            self.assertEqual(codes.get(name, code), code)
+
+
+if __name__ == '__main__':
+    unittest.main()
