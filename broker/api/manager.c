@@ -282,7 +282,7 @@ int api_init(Api *api, sd_event *event, sd_bus *bus, const ApiConfig *config, co
         registry_init(&api->sources);
         list_init(&api->waiting);
         list_init(&api->subscriptions);
-        peer_budget_init(&api->peer_budget);
+        peer_budget_init(&api->peer_budget, config->system ? PEER_SHARED_BY_ALL : api->access.own);
         quota_init(&api->quota);
         fd_ledger_init(&api->ledger, config->system ? (uid_t)-1 : api->access.own);
         r = make_epoch(api);

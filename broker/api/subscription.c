@@ -299,11 +299,24 @@ int subscription_new_bus(Source *source, Caller *c, Options *o, const Mode *mode
         return 0;
 }
 
+static int refuse_channel(const PeerRefusal *why, const Caller *c, sd_bus_error *ret_error) {
+        if (why->share)
+                return api_error(ret_error, FB_E_LIMIT,
+                                 "user %u has %u channels that were not hung up, and its share is %u of "
+                                 "the %u in all",
+                                 c->uid, why->used, why->max, FB_PEER_FDS_MAX);
+        return api_error(ret_error, FB_E_LIMIT,
+                         "%u of %u file descriptors on channels are not read yet, or kept for channels that "
+                         "have read everything",
+                         why->used, why->max);
+}
+
 int subscription_new_peer(Source *source, Caller *c, Options *o, const Mode *mode, int fd_consume,
                           Subscription **ret, sd_bus_error *ret_error) {
         _cleanup_(subscription_releasep) Subscription *s = NULL;
         _cleanup_close_ int fd = fd_consume;
         Api *api = source->api;
+        PeerRefusal why;
         int r;
 
         if (c->n_channels >= FB_CHANNELS_PER_CONNECTION)
@@ -319,7 +332,11 @@ int subscription_new_peer(Source *source, Caller *c, Options *o, const Mode *mod
                                        &s->channel);
         if (r < 0 || !s->path)
                 return api_error(ret_error, r < 0 ? r : -ENOMEM, "%s", "");
-        peer_conduit_init(&s->peer, &api->peer_budget, s->channel, api->bus);
+        r = peer_conduit_init(&s->peer, &api->peer_budget, c->uid, s->channel, api->bus, &why);
+        if (r > 0)
+                return refuse_channel(&why, c, ret_error);
+        if (r < 0)
+                return api_error(ret_error, r, "%s", "");
         r = charge(api, c, ret_error);
         if (r < 0)
                 return r;

@@ -8,14 +8,14 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/error.h"
 #include "base/fd.h"
 #include "interfaces/names.h"
 #include "wire/codec.h"
 
-/* For channels that have read everything: however many others of that user are stopped, it gets its next
- * frame. */
-#define FDS_RESERVED FB_SUBSCRIPTIONS_PER_UID
-_Static_assert(FDS_RESERVED < FB_PEER_FDS_MAX, "the others have to have some, too");
+/* When there is no room for frames, all channels are not asked for each of them. */
+#define ASK_EVERY_NS NSEC_PER_MSEC
 
 /* A message with descriptors occupies at least this much of a socket's send buffer (768 bytes on 64-bit
  * Linux). */
@@ -37,37 +37,39 @@ static void peer_refresh(PeerConduit *p) {
         uint32_t at_most;
         int bytes;
 
-        if (p->fds_unread == 0 || channel_get_n_unsent(p->channel) > 0 ||
+        if (p->account.unread == 0 || channel_get_n_unsent(p->channel) > 0 ||
             fd_get_unread(channel_get_fd(p->channel), &bytes) < 0)
                 return;
         at_most = (uint32_t)bytes / MESSAGE_TRUESIZE_MIN * FB_MEMORIES_MAX;
         if (bytes > 0 && at_most == 0)
                 at_most = FB_MEMORIES_MAX;
-        if (at_most >= p->fds_unread)
-                return;
-        p->budget->fds_unread -= p->fds_unread - at_most;
-        p->fds_unread = at_most;
+        peer_account_read(&p->account, at_most);
 }
 
-static bool peer_fits(const PeerConduit *p, uint32_t n_fds) {
-        uint32_t limit = p->fds_unread == 0 ? FB_PEER_FDS_MAX : FB_PEER_FDS_MAX - FDS_RESERVED;
+/* False: that was done just now. */
+static bool budget_refresh(PeerBudget *b) {
+        uint64_t now_ns = clock_now_ns();
+        PeerConduit *p;
 
-        return p->budget->fds_unread + n_fds <= limit;
+        if (b->asked_ns != 0 && now_ns - b->asked_ns < ASK_EVERY_NS)
+                return false;
+        b->asked_ns = now_ns;
+        list_for_each(p, &b->conduits, link)
+                peer_refresh(p);
+        return true;
 }
 
 static int peer_check_room(Conduit *c, uint32_t n_fds) {
-        PeerConduit *p = fb_container_of(c, PeerConduit, conduit), *other;
+        PeerConduit *p = fb_container_of(c, PeerConduit, conduit);
 
         if (channel_get_n_unsent(p->channel) > 0)
                 return -EAGAIN;
-        if (peer_fits(p, n_fds))
+        if (peer_account_fits(&p->account, n_fds))
                 return 0;
         peer_refresh(p);
-        if (peer_fits(p, n_fds))
+        if (peer_account_fits(&p->account, n_fds))
                 return 0;
-        list_for_each(other, &p->budget->conduits, link)
-                peer_refresh(other);
-        return peer_fits(p, n_fds) ? 0 : -EDQUOT;
+        return budget_refresh(p->budget) && peer_account_fits(&p->account, n_fds) ? 0 : -EDQUOT;
 }
 
 static void encoded_free(void *m) {
@@ -105,8 +107,7 @@ static int peer_send_frame(Conduit *c, Frame *f, uint32_t extra_flags, uint64_t 
                 r = channel_send(p->channel, m);
         if (r < 0)
                 return r;
-        p->fds_unread += f->n_fds;
-        p->budget->fds_unread += f->n_fds;
+        peer_account_sent(&p->account, f->n_fds);
         *ret_cookie = 0;
         return 0;
 }
@@ -119,23 +120,35 @@ static const ConduitOps peer_ops = {
         .send_frame = peer_send_frame,
 };
 
-void peer_budget_init(PeerBudget *b) {
+void peer_budget_init(PeerBudget *b, uid_t unshared) {
         list_init(&b->conduits);
-        b->fds_unread = 0;
+        peer_books_init(&b->books, unshared);
+        b->asked_ns = 0;
 }
 
-void peer_conduit_init(PeerConduit *p, PeerBudget *budget, Channel *channel, sd_bus *encoder) {
+int peer_conduit_init(PeerConduit *p, PeerBudget *budget, uid_t uid, Channel *channel, sd_bus *encoder,
+                      PeerRefusal *ret_why) {
+        PeerAccount account = { 0 };
+        int r;
+
+        r = peer_account_open(&account, &budget->books, uid, ret_why);
+        if (r == FB_E_LIMIT && budget_refresh(budget))
+                r = peer_account_open(&account, &budget->books, uid, ret_why);
+        if (r != 0)
+                return r;
         *p = (PeerConduit){ .conduit.ops = &peer_ops,
                             .budget = budget,
+                            .account = account,
                             .channel = channel,
                             .encoder = encoder };
         list_append(&budget->conduits, &p->link);
+        return 0;
 }
 
 void peer_conduit_deinit(PeerConduit *p) {
         if (!p->budget)
                 return;
         list_remove(&p->link);
-        p->budget->fds_unread -= p->fds_unread;
+        peer_account_close(&p->account);
         p->budget = NULL;
 }

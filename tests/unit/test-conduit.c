@@ -40,16 +40,18 @@ static Peers peers;
 
 static bool peers_init(unsigned n) {
         char buffer[4096];
+        PeerRefusal why;
 
         peers = (Peers){ 0 };
-        peer_budget_init(&peers.budget);
+        peer_budget_init(&peers.budget, 7);
         for (unsigned i = 0; i < n; i++) {
                 if (!fixture_init(&peers.channels[i]) || !handshake(&peers.channels[i]))
                         return false;
                 settle(&peers.channels[i]);
                 (void)read_all(&peers.channels[i], buffer, sizeof buffer);
-                peer_conduit_init(&peers.conduits[i], &peers.budget, peers.channels[i].channel,
-                                  channel_get_bus(peers.channels[0].channel));
+                if (peer_conduit_init(&peers.conduits[i], &peers.budget, 7, peers.channels[i].channel,
+                                      channel_get_bus(peers.channels[0].channel), &why) != 0)
+                        return false;
         }
         return true;
 }
@@ -57,7 +59,7 @@ static bool peers_init(unsigned n) {
 static void peers_deinit(unsigned n) {
         for (unsigned i = 0; i < n; i++)
                 peer_conduit_deinit(&peers.conduits[i]);
-        CHECK_INT(peers.budget.fds_unread, 0);
+        CHECK_INT(peer_books_get_committed(&peers.budget.books), 0);
         CHECK(list_is_empty(&peers.budget.conduits));
         for (unsigned i = n; i-- > 0;) /* the first made the messages */
                 fixture_deinit(&peers.channels[i]);
