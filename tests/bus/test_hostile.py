@@ -6,11 +6,16 @@ hostile subscriber harms nobody but itself) where it was once broken.
 
 import fcntl
 import os
+import socket
+import struct
+import subprocess
+import sys
 
 import fbtest
 import programs
 from gi.repository import GLib
-from programs import MANAGER, MANAGER_PATH, PUBLICATION, PUBLICATION_PATH, SOURCE, Channel, Raw, Viewer
+from programs import (MANAGER, MANAGER_PATH, PEERS, PUBLICATION, PUBLICATION_PATH, SOURCE, SUBSCRIPTION_PATH, Channel,
+                      Raw, Viewer)
 
 DRIVER = 'org.freedesktop.DBus'
 DRIVER_PATH = '/org/freedesktop/DBus'
@@ -155,6 +160,157 @@ class Publishing(Case):
             viewer.hung_up()
             viewer.close()
         self.fds_are(before)
+
+
+class Saying(Case):
+    """What a channel's client says is bounded, and what is not said to its end is its own."""
+
+    HUGE = 120 << 20
+
+    def others_go_on(self):
+        self.watcher = self.client('clip', 'peer', '--window', 16)
+        self.watcher.wait_frames(1)
+
+    def lost_nothing(self):
+        self.send(self.hand, 5)
+        self.watcher.wait_frames(6)
+        self.watcher.quit()
+        self.assert_complete(self.watcher)
+
+    def channels(self):
+        """(of whom, a channel, object path) for each end that a client can have."""
+        for transport in PEERS:
+            yield transport, Raw(self.channel(transport)).auth(), SUBSCRIPTION_PATH
+        _result, fds = self.call(MANAGER_PATH, MANAGER, 'Publish', GLib.Variant('(sa{sv})', ('huge', {})),
+                                 with_fds=True)
+        yield 'publisher', Raw(fds[0]).auth(), PUBLICATION_PATH
+
+    def channel(self, transport):
+        if transport == 'peer':
+            return self.attach('clip')
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.call(self.resolve('clip'), SOURCE, 'AttachTo', GLib.Variant('(ha{sv})', (0, {})), fds=[theirs.fileno()])
+        return ours.detach()
+
+    def half(self, raw, path, size):
+        """A message of which the body is announced to be so long, as far as it is a header."""
+        data, _serial = raw.message(path, programs.PEER, 'Ping', GLib.Variant('(s)', ('x' * 64,)))
+        return data[:4] + struct.pack('=I', size) + data[8:]
+
+    def test_announced(self):
+        """120 MiB are announced and 8 MiB sent: the channel ends, nothing is kept, and the log says who it was."""
+        self.start_clip()
+        self.others_go_on()
+        for _ in range(2):      # of the first one the broker learns what it needs for good
+            before = fbtest.proc_rss_kib(self.broker.pid)
+            for who, raw, path in self.channels():
+                with self.subTest(who):
+                    data = self.half(raw, path, self.HUGE)
+                    try:
+                        raw.send(data)
+                        for _ in range(128):
+                            raw.send(bytes(65536))
+                    except (BrokenPipeError, ConnectionResetError, TimeoutError):
+                        pass
+                    raw.hung_up()
+                    raw.close()
+            self.ping()
+            grown = fbtest.proc_rss_kib(self.broker.pid) - before
+        if not programs.instrumented():
+            self.assertLess(grown, 2048)
+        self.raises('NoSuchSource', self.resolve, 'huge')
+        self.assertEqual(self.broker.err().count('is ended: it announced'), 6)
+        self.assertIn(f'user {os.getuid()}, process {os.getpid()}', self.broker.err())
+        self.lost_nothing()
+
+    def test_halves(self):
+        """Descriptors with half a message wait at its sender's expense; and the broker has nothing to do meanwhile."""
+        self.start_clip()
+        self.others_go_on()
+        channels = list(self.channels())
+        fbtest.wait_until(lambda: len(self.who()) == 3, what='three subscriptions')
+        before = self.least_fds()
+        for _who, raw, path in channels:
+            raw.call(path, programs.PEER, 'Ping')
+            data = self.half(raw, path, 4096)
+            for i in range(4):
+                socket.send_fds(raw.socket, [data[i * 20:i * 20 + 20]], [0] * 50)
+        self.ping()
+        self.assertLessEqual(self.least_fds(), before)
+        for _who, raw, _path in channels:
+            raw.close()
+        self.lost_nothing()
+
+    def test_unspoken_descriptors(self):
+        """Descriptors that a message does not speak of: the channel ends, and they are closed."""
+        self.start_clip()
+        self.others_go_on()
+        before = self.least_fds()
+        for _ in range(5):
+            for who, raw, path in self.channels():
+                with self.subTest(who):
+                    data, _serial = raw.message(path, programs.PEER, 'Ping')
+                    socket.send_fds(raw.socket, [data + data], [0] * 200)
+                    raw.hung_up()
+                    raw.close()
+        self.fds_are(before)
+        self.lost_nothing()
+
+
+STOPPED = '''
+import socket, sys
+from gi.repository import Gio, GLib
+kept, why = [], ''
+for first in range(0, 160, 16):
+    conn = Gio.DBusConnection.new_for_address_sync(sys.argv[1], Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT |
+                                                   Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
+    kept.append(conn)
+    for i in range(16):
+        try:
+            _reply, fds = conn.call_with_unix_fd_list_sync(
+                'org.framebus', sys.argv[2], 'org.framebus.Source1', 'Attach',
+                GLib.Variant('(a{sv})', ({'window': GLib.Variant('u', 16)},)), None, 0, -1, None, None)
+        except GLib.Error as e:
+            why = e.message
+            break
+        fd = fds.steal_fds()[0]
+        s = socket.socket(fileno=fd)
+        s.sendall(b'\\0AUTH ANONYMOUS 66\\r\\nNEGOTIATE_UNIX_FD\\r\\nBEGIN\\r\\n')
+        kept.append(s)
+print('ready', sum(isinstance(k, socket.socket) for k in kept), why, flush=True)
+sys.stdin.read()
+'''
+
+
+class Stopping(Case):
+    def test_another_users_channels(self):
+        """
+        A user that opens as many channels as it may and reads none: it is told what its share is, and another user's
+        viewers lose nothing.
+        """
+        fbtest.need_root()
+        self.start(bus_type='system')
+        self.hand = self.published_by_hand('clip')
+        viewers = [self.client('clip', 'peer', '--window', 4) for _ in range(3)]
+        for viewer in viewers:
+            viewer.wait_frames(1)
+        hog = self.enter(fbtest.Process([sys.executable, '-c', STOPPED, self.bus.address, self.resolve('clip')],
+                                        user='nobody', stdin=subprocess.PIPE))
+        hog.wait_output('ready', timeout=20)
+        _word, n, why = hog.out().split(maxsplit=2)
+        self.assertGreaterEqual(int(n), 12, why)
+        self.assertIn('LimitsExceeded', why)
+        self.assertRegex(why, r'user \d+ has \d+ channels .* share is \d+ of the 256')
+        for i in range(40):
+            self.send(self.hand)
+            for viewer in viewers:
+                viewer.wait_frames(i + 2)
+        for viewer in viewers:
+            viewer.quit()
+            self.assert_complete(viewer)
+        hog.stdin.close()
+        self.settle()
 
 
 if __name__ == '__main__':
