@@ -217,6 +217,10 @@ bool program_push_parts(Program *p, const ProgramPart *parts, size_t n_parts,
         return program_pushed(p, framebus_publisher_push(p->pub, buffer, info));
 }
 
+bool program_push_buffer(Program *p, framebus_buffer *buffer_consume, const struct framebus_push_info *info) {
+        return program_pushed(p, framebus_publisher_push(p->pub, buffer_consume, info));
+}
+
 void program_fail(Program *p, const char *state, int exit_code, const char *format, ...) {
         va_list ap;
 

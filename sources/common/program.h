@@ -72,6 +72,9 @@ typedef struct ProgramPart {
 bool program_push_parts(Program *p, const ProgramPart *parts, size_t n_parts,
                         const struct framebus_push_info *info);
 
+/* The same with a buffer of framebus_publisher_acquire() that was filled in place. It is consumed. */
+bool program_push_buffer(Program *p, framebus_buffer *buffer_consume, const struct framebus_push_info *info);
+
 /*
  * Logs and ends the loop with @exit_code; program_finish() will tell the broker @state ("failed" or "absent")
  * in the same words. The first failure counts. Works before program_publish(), too, then with a publisher
