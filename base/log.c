@@ -41,9 +41,24 @@ int log_level_from_string(const char *s) {
         return -EINVAL;
 }
 
+/* Text of others is in it: one message stays one line, and a terminal is told nothing, also not by one of the
+ * control characters beyond ASCII. */
+static void make_printable(char *text, size_t n) {
+        unsigned char *s = (unsigned char *)text;
+
+        for (size_t i = 0; i < n; i++) {
+                if (s[i] == '\t' || s[i] == '\n')
+                        s[i] = ' ';
+                else if (s[i] < ' ' || s[i] == 0x7f)
+                        s[i] = '?';
+                else if (s[i] == 0xc2 && i + 1 < n && s[i + 1] >= 0x80 && s[i + 1] < 0xa0)
+                        s[i] = s[i + 1] = '?';
+        }
+}
+
 void log_print(int level, const char *format, ...) {
         char line[1024];
-        size_t n = 0;
+        size_t n = 0, text;
         va_list ap;
         int r;
 
@@ -56,12 +71,14 @@ void log_print(int level, const char *format, ...) {
         else if (log_state.name)
                 n = (size_t)snprintf(line, sizeof line, "%s: ", log_state.name);
 
+        text = n;
         va_start(ap, format);
         r = vsnprintf(line + n, sizeof line - n - 1, format, ap);
         va_end(ap);
         if (r < 0)
                 return;
         n += (size_t)r < sizeof line - n - 1 ? (size_t)r : sizeof line - n - 2;
+        make_printable(line + text, n - text);
         line[n++] = '\n';
         r = errno; /* a message is no reason to lose the errno that it may be about */
         (void)!write(STDERR_FILENO, line, n);

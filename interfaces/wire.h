@@ -17,6 +17,8 @@
 #define FB_SUBSCRIPTIONS_PER_UID   128u
 #define FB_SOURCES_PER_UID         32u  /* published */
 #define FB_MEMORIES_MAX            4u
+#define FB_SEQS_MAX                4096u /* in one Release */
+#define FB_WISHES_MAX              16u   /* kinds of memory in one request */
 #define FB_PLANES_MAX              4u
 #define FB_META_BYTES_MAX          1024u
 #define FB_MODES_MAX               256u

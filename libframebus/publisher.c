@@ -145,7 +145,7 @@ static void on_release(framebus_publisher *pub, sd_bus_message *m) {
         const uint64_t *seqs;
         size_t n;
 
-        if (codec_read_seqs(m, &seqs, &n) < 0)
+        if (codec_read_seqs(m, &seqs, &n) != 0)
                 return;
         for (size_t i = 0; i < n; i++)
                 publisher_released(pub, seqs[i]);

@@ -237,6 +237,8 @@ int codec_read_seqs(sd_bus_message *m, const uint64_t **ret_seqs, size_t *ret_n)
 
         if (r < 0)
                 return r;
+        if (size / sizeof(uint64_t) > FB_SEQS_MAX)
+                return FB_E_INVALID_OPTION;
         *ret_seqs = p;
         *ret_n = size / sizeof(uint64_t);
         return 0;

@@ -37,5 +37,5 @@ int codec_read_modes(sd_bus_message *m, bool wish, Mode **ret_modes, size_t *ret
 int codec_append_format(sd_bus_message *m, uint64_t order, uint32_t format, const Mode *mode);
 int codec_read_format(sd_bus_message *m, uint64_t *ret_order, uint32_t *ret_format, Mode *ret_mode);
 
-/* at; the array points into the message. */
+/* at; the array points into the message. FB_E_INVALID_OPTION: more than FB_SEQS_MAX. */
 int codec_read_seqs(sd_bus_message *m, const uint64_t **ret_seqs, size_t *ret_n);

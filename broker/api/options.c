@@ -45,12 +45,15 @@ static int read_drop(sd_bus_message *m, void *userdata) {
 
 static int read_memory(sd_bus_message *m, void *userdata) {
         Options *o = userdata;
+        unsigned int n = 0;
         const char *s;
         int r;
 
         o->sealed_accepted = false;
         r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "s");
         while (r >= 0 && (r = sd_bus_message_read_basic(m, SD_BUS_TYPE_STRING, &s)) > 0) {
+                if (n++ == FB_WISHES_MAX)
+                        return FB_E_INVALID_OPTION;
                 if (strcmp(s, "sealed") == 0)
                         o->sealed_accepted = true;
                 else if (strcmp(s, "leased") == 0 || strcmp(s, "dmabuf") == 0)
@@ -112,7 +115,7 @@ static const struct {
         { FB_KEY_DROP, "'s', \"newest\" or \"latest\"" },
         { FB_KEY_MAX_RATE, "'(uu)', frames a second as a fraction, with a denominator that is not 0" },
         { FB_KEY_MODES, "'aa{sv}' of at most 256 modes: fourcc u, modifier t, width u, height u, rate (uu)" },
-        { FB_KEY_MEMORY, "'as' of \"sealed\", \"leased\", \"dmabuf\"" },
+        { FB_KEY_MEMORY, "'as' of at most 16 of \"sealed\", \"leased\", \"dmabuf\"" },
         { FB_KEY_ORDER, "'s', \"fifo\" or \"causal\"" },
         { FB_KEY_REPLAY, "'b'" },
 };

@@ -23,6 +23,8 @@ static int method_release(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         r = codec_read_seqs(m, &seqs, &n);
         if (r < 0)
                 return r;
+        if (r > 0)
+                return api_error(ret_error, r, "at most %u numbers in one Release", FB_SEQS_MAX);
         if (s->source) {
                 Stream *stream = &s->source->stream;
 

@@ -190,7 +190,8 @@ class Saying(Case):
             return self.attach('clip')
         ours, theirs = socket.socketpair()
         with theirs:
-            self.call(self.resolve('clip'), SOURCE, 'AttachTo', GLib.Variant('(ha{sv})', (0, {})), fds=[theirs.fileno()])
+            self.call(self.resolve('clip'), SOURCE, 'AttachTo', GLib.Variant('(ha{sv})', (0, {})),
+                      fds=[theirs.fileno()])
         return ours.detach()
 
     def half(self, raw, path, size):
@@ -241,6 +242,16 @@ class Saying(Case):
         for _who, raw, _path in channels:
             raw.close()
         self.lost_nothing()
+
+    def test_long_lists(self):
+        """More numbers or words than there can be use for are refused, not read."""
+        self.start_clip()
+        viewer = Viewer(self, 'clip', 'bus')
+        self.raises('InvalidOption', viewer.call, 'Release', GLib.Variant('(at)', ([0] * 4097,)), text='4096')
+        viewer.release(*[0] * 4096)
+        memory = GLib.Variant('as', ['sealed'] * 17)
+        self.raises('InvalidOption', self.on_source, 'clip', 'Negotiate', {'memory': memory}, text='memory.*16')
+        self.on_source('clip', 'Negotiate', {'memory': GLib.Variant('as', ['sealed'] * 16)})
 
     def test_unspoken_descriptors(self):
         """Descriptors that a message does not speak of: the channel ends, and they are closed."""

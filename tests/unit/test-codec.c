@@ -343,6 +343,17 @@ TEST(lists_of_numbers) {
         CHECK_INT(codec_read_seqs(m, &seqs, &n), 0);
         CHECK_INT(n, 0);
 
+        for (size_t more = 0; more < 2; more++) {
+                static const uint64_t zeros[FB_SEQS_MAX + 1];
+
+                m = pair_message(&p);
+                CHECK(sd_bus_message_append_array(m, 't', zeros, (FB_SEQS_MAX + more) * sizeof zeros[0]) >=
+                      0);
+                m = pair_send(&p, m);
+                REQUIRE(m);
+                CHECK_INT(codec_read_seqs(m, &seqs, &n), more ? FB_E_INVALID_OPTION : 0);
+        }
+
         m = pair_message(&p);
         CHECK(sd_bus_message_append(m, "au", 1, 7u) >= 0);
         m = pair_send(&p, m);

@@ -62,6 +62,16 @@ TEST(a_line_a_message_with_a_name_in_front) {
         CHECK_STR(capture_end(&c), "framebusd: 3 frames\nframebusd: lost\n");
 }
 
+/* What a publisher says is printed in places. */
+TEST(a_message_stays_one_line) {
+        Capture c;
+
+        REQUIRE(capture_begin(&c));
+        log_init("f", LOG_LEVEL_INFO);
+        log_info("%s", "a\nb\tc\r<3>d\x1b[31m\x7f \xc3\xa9\xe2\x82\xac \xc2\x9b" "0m\n");
+        CHECK_STR(capture_end(&c), "f: a b c?<3>d?[31m? \xc3\xa9\xe2\x82\xac ??0m \n");
+}
+
 TEST(no_name) {
         Capture c;
 

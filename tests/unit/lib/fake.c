@@ -64,7 +64,7 @@ static int on_release(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         size_t n;
 
         fake->n_release_messages++;
-        if (codec_read_seqs(m, &seqs, &n) < 0)
+        if (codec_read_seqs(m, &seqs, &n) != 0)
                 return -EBADMSG;
         for (size_t i = 0; i < n && fake->n_released < FB_ELEMENTSOF(fake->released); i++)
                 fake->released[fake->n_released++] = seqs[i];
