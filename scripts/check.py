@@ -90,7 +90,7 @@ def setup(round_):
     """Makes the build folder if need be. Text that says what went wrong, or None."""
     options = ['-Dwerror=true', *round_.setup]
     stamp = round_.folder / 'options'
-    wanted = json.dumps([options, round_.env.get('CC')])
+    wanted = json.dumps([options, round_.env.get('CC'), str(TOP)])
     if (round_.folder / 'build.ninja').exists() and stamp.exists() and stamp.read_text() == wanted:
         return None
     shutil.rmtree(round_.folder, ignore_errors=True)
