@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "interfaces/names.h"
+#include "libframebus/control-watch.h"
 #include "libframebus/export.h"
 #include "libframebus/publisher.h"
 #include "libframebus/query.h"
@@ -120,6 +121,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret
         framebus *fb = userdata;
         framebus_subscription *sub;
         const char *name, *old_owner, *new_owner, *sender = sd_bus_message_get_sender(m);
+        framebus_control_watch *controls;
         Watch *watch;
 
         /* a match on the driver's name lets a directed signal of anybody through */
@@ -135,6 +137,8 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret
                 subscription_on_owner_changed(sub, old_owner, new_owner);
         list_for_each(watch, &fb->watches, link)
                 watch_on_owner_changed(watch, old_owner, new_owner);
+        list_for_each(controls, &fb->control_watches, link)
+                control_watch_on_owner_changed(controls, new_owner);
         return 0;
 }
 
@@ -173,6 +177,7 @@ int connection_adopt_bus(framebus *fb, sd_bus *bus_consume, const char *address)
 static framebus *connection_free(framebus *fb) {
         framebus_subscription *sub, *next_sub;
         framebus_publisher *pub, *next_pub;
+        framebus_control_watch *controls, *next_controls;
         Watch *watch, *next_watch;
         Query *query, *next_query;
 
@@ -184,6 +189,8 @@ static framebus *connection_free(framebus *fb) {
                 framebus_publisher_close(pub);
         list_for_each_safe(watch, next_watch, &fb->watches, link)
                 watch_free(watch);
+        list_for_each_safe(controls, next_controls, &fb->control_watches, link)
+                framebus_control_watch_close(controls);
         list_for_each_safe(query, next_query, &fb->queries, link)
                 query_free(query);
         sd_bus_slot_unref(fb->candidate_call);
@@ -210,6 +217,7 @@ static int connection_new(framebus **ret_fb) {
         list_init(&fb->publishers);
         list_init(&fb->queries);
         list_init(&fb->watches);
+        list_init(&fb->control_watches);
         r = sd_event_new(&fb->event);
         if (r < 0)
                 return r;
@@ -274,6 +282,7 @@ FB_PUBLIC uint64_t framebus_get_timeout(framebus *fb) {
 static void connection_finish(framebus *fb) {
         framebus_subscription *sub, *next_sub;
         framebus_publisher *pub, *next_pub;
+        framebus_control_watch *controls, *next_controls;
         Watch *watch, *next_watch;
 
         list_for_each(pub, &fb->publishers, link)
@@ -287,6 +296,8 @@ static void connection_finish(framebus *fb) {
                 publisher_reap(pub);
         list_for_each_safe(watch, next_watch, &fb->watches, link)
                 watch_reap(watch);
+        list_for_each_safe(controls, next_controls, &fb->control_watches, link)
+                control_watch_reap(controls);
 }
 
 FB_PUBLIC int framebus_process(framebus *fb) {

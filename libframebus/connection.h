@@ -43,6 +43,7 @@ struct framebus {
         List publishers;    // framebus_publisher::link
         List queries;       // Query::link
         List watches;       // Watch::link; all but one are closed
+        List control_watches; // framebus_control_watch::link
 };
 
 /* Whether things can be asked of a broker, now or when the bus was found. -ENOMEDIUM: none; -ENOTCONN:

@@ -34,6 +34,8 @@
  * When the broker restarts, subscriptions attach again by themselves, with back-off; `disconnected` and then
  * `attached` tell.
  *
+ * Setting brightness and the like: framebus_list_controls(), framebus_set_controls().
+ *
  * Publishing: framebus_publish(), then wait for `start`; push frames with framebus_publisher_push_data() (one
  * copy, into a fresh sealed memfd) or fill a buffer of framebus_publisher_acquire() in place.
  *
@@ -326,6 +328,99 @@ int framebus_frame_map(framebus_frame *frame, size_t plane, const void **ret_dat
  * index. */
 int framebus_frame_dup_fd(framebus_frame *frame, uint32_t memory);
 
+/* ---- Controls ---- */
+
+/** What can be set on a source: see org.framebus.Controls1 for the rules. */
+enum framebus_control_type {
+        FRAMEBUS_CONTROL_INTEGER = 0,
+        FRAMEBUS_CONTROL_BOOLEAN = 1,      /**< 0 or 1 */
+        FRAMEBUS_CONTROL_MENU = 2,         /**< the value of one of its items */
+        FRAMEBUS_CONTROL_INTEGER_MENU = 3, /**< the same; the items' names are numbers */
+        FRAMEBUS_CONTROL_BUTTON = 4,       /**< has no value; setting it to anything presses it */
+        FRAMEBUS_CONTROL_STRING = 5,
+        FRAMEBUS_CONTROL_BITMASK = 6, /**< `max` has all the bits */
+        FRAMEBUS_CONTROL_INTEGER64 = 7
+};
+
+#define FRAMEBUS_CONTROL_READ_ONLY  (1u << 0)
+#define FRAMEBUS_CONTROL_WRITE_ONLY (1u << 1) /**< has no value */
+#define FRAMEBUS_CONTROL_INACTIVE   (1u << 2) /**< has no effect at present */
+#define FRAMEBUS_CONTROL_DISABLED   (1u << 3)
+#define FRAMEBUS_CONTROL_GRABBED    (1u << 4) /**< cannot be set while the device is in use */
+#define FRAMEBUS_CONTROL_VOLATILE   (1u << 5) /**< changes by itself, without being told */
+#define FRAMEBUS_CONTROL_UPDATE     (1u << 6) /**< setting it changes others */
+#define FRAMEBUS_CONTROL_SLIDER     (1u << 7)
+
+struct framebus_control_item {
+        int64_t value;
+        const char *name;
+};
+
+/** A value for a control. */
+struct framebus_control_value {
+        const char *id;   /**< the control's */
+        const char *text; /**< of a string; else NULL, */
+        int64_t value;    /**< and this counts */
+};
+
+struct framebus_control {
+        const char *id;    /**< the name to set it by: 1 to 64 characters out of [a-z0-9-] */
+        const char *name;  /**< for people */
+        const char *group; /**< for people; NULL: not known */
+        enum framebus_control_type type;
+        uint32_t flags;                            /**< FRAMEBUS_CONTROL_READ_ONLY … */
+        int64_t min, max, step;                    /**< of a string: of its bytes, at most 256 */
+        int64_t default_value;                     /**< of buttons and strings: 0 */
+        const struct framebus_control_item *items; /**< n_items of them; menus only */
+        size_t n_items;
+        bool has_value;
+        int64_t value;
+        const char *text;     /**< of a string with a value */
+        uint64_t reserved[2]; /**< 0 */
+};
+
+/** The controls of @source, which its capture program is started for if it does not run. The callback runs
+ * once, with @error NULL or set. All is valid during the callback. */
+typedef void (*framebus_controls_callback)(framebus *fb, const struct framebus_control *controls, size_t n,
+                                           const struct framebus_error *error, void *userdata);
+int framebus_list_controls(framebus *fb, const char *source, framebus_controls_callback callback,
+                           void *userdata);
+
+/** What the controls @ids have, asked of the device where they are volatile; n 0: all that have a value. */
+typedef void (*framebus_control_values_callback)(framebus *fb, const struct framebus_control_value *values,
+                                                 size_t n, const struct framebus_error *error,
+                                                 void *userdata);
+int framebus_get_controls(framebus *fb, const char *source, const char *const *ids, size_t n,
+                          framebus_control_values_callback callback, void *userdata);
+
+/** Sets all of @values, 1 to 64, or, as far as the device can tell beforehand, none; the callback gets what
+ * they have then. An error's message names the control. -EINVAL: none, too many, an id that no control can
+ * have, or a text that is too long. */
+int framebus_set_controls(framebus *fb, const char *source, const struct framebus_control_value *values,
+                          size_t n, framebus_control_values_callback callback, void *userdata);
+
+typedef struct framebus_control_watch framebus_control_watch;
+#define FRAMEBUS_CONTROL_EVENTS_VERSION 0
+/** Any of them may call framebus_control_watch_close(). */
+struct framebus_control_events {
+        uint32_t version;
+        /** All controls: at first, when one is different in more than its value, and after the broker was
+         * gone. */
+        void (*listed)(framebus_control_watch *watch, const struct framebus_control *controls, size_t n,
+                       void *userdata);
+        /** These have other values. Told while the capture program runs: while anybody watches the source, or
+         * asks for controls every second. */
+        void (*changed)(framebus_control_watch *watch, const struct framebus_control_value *values, size_t n,
+                        void *userdata);
+        /** They cannot be listed; tried again when the broker comes back. */
+        void (*failed)(framebus_control_watch *watch, const struct framebus_error *error, void *userdata);
+};
+/** Tells of the controls of @source until framebus_control_watch_close(). @events must stay valid. */
+int framebus_watch_controls(framebus *fb, const char *source, const struct framebus_control_events *events,
+                            void *userdata, framebus_control_watch **ret_watch);
+/** Ends it, without further callbacks. NULL is ignored. @return NULL */
+framebus_control_watch *framebus_control_watch_close(framebus_control_watch *watch);
+
 /* ---- Publishing ---- */
 
 #define FRAMEBUS_PUBLISH_OPTIONS_VERSION 0
@@ -339,7 +434,7 @@ struct framebus_publish_options {
         bool allow_replacement, replace, queue; /**< as for bus names */
 };
 
-#define FRAMEBUS_PUBLISHER_EVENTS_VERSION 0
+#define FRAMEBUS_PUBLISHER_EVENTS_VERSION 1
 /** All optional but `start` and `stop`. */
 struct framebus_publisher_events {
         uint32_t version;
@@ -359,6 +454,15 @@ struct framebus_publisher_events {
          * failed). Nothing comes after it. A published name is not taken again by itself. */
         void (*ended)(framebus_publisher *pub, const char *reason, const struct framebus_error *error,
                       void *userdata);
+        /* since version 1 */
+        /** Somebody wants to set controls: of those that were said, of their types and in their ranges.
+         * Answer by framebus_publisher_answer_controls(), from here or within 5 s. Without it nothing can be
+         * set. */
+        void (*set_controls)(framebus_publisher *pub, uint64_t cookie,
+                             const struct framebus_control_value *values, size_t n, void *userdata);
+        /** Somebody wants to know what these volatile controls have. Answer in the same way. */
+        void (*get_controls)(framebus_publisher *pub, uint64_t cookie, const char *const *ids, size_t n,
+                             void *userdata);
 };
 
 /** Publishes a source called @name; `published` or `ended` follows. @events must stay valid. @ret_pub is
@@ -381,6 +485,31 @@ framebus_publisher *framebus_publisher_close(framebus_publisher *pub);
 /** Replaces the modes, e.g. when the device changed. -EINVAL: none, or one that no broker takes; -ENOLINK:
  * ended. */
 int framebus_publisher_set_modes(framebus_publisher *pub, const struct framebus_mode *modes, size_t n_modes);
+
+/**
+ * Says what can be set, with present values; replaces what was said before. Copied. Call it before the first
+ * framebus_process() after publishing, and whenever more than a value is different. -EINVAL: more than 256,
+ * or one that no broker takes (ranges upside down, ids that are not different, texts of more than 256 bytes);
+ * -ENOLINK: ended.
+ */
+int framebus_publisher_set_controls(framebus_publisher *pub, const struct framebus_control *controls,
+                                    size_t n_controls);
+
+/** Tells that controls have other values now, whatever the reason but framebus_publisher_answer_controls().
+ * -EINVAL: no such control, or too long; -ENOLINK: not published (yet), or ended. */
+int framebus_publisher_controls_changed(framebus_publisher *pub, const struct framebus_control_value *values,
+                                        size_t n_values);
+
+/**
+ * Answers `set_controls` or `get_controls`.
+ * @values  what the controls asked for have now; on failure those that were set nevertheless
+ * @failed  the id of the control that failed; NULL: none in particular
+ * @reason  for people; NULL or "": all was done
+ * Errors as framebus_publisher_controls_changed().
+ */
+int framebus_publisher_answer_controls(framebus_publisher *pub, uint64_t cookie,
+                                       const struct framebus_control_value *values, size_t n_values,
+                                       const char *failed, const char *reason);
 
 /** Tells "streaming", "no-signal", "absent" or "failed", and why (for people; NULL: ""; at most 256
  * bytes). Before `published` it is kept and told then. -EINVAL: another state, or too long; -ENOLINK:

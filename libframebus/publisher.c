@@ -171,6 +171,8 @@ static const struct {
         { "Stop", on_stop },
         { "Release", on_release },
         { "Refused", on_refused },
+        { "SetControl", publisher_on_set_control },
+        { "GetControl", publisher_on_get_control },
 };
 
 static int on_channel_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -193,6 +195,8 @@ static void on_channel_opened(Channel *c, void *userdata) {
         int r;
 
         r = send_description(pub);
+        if (r >= 0 && pub->controls.n > 0)
+                r = publisher_send_controls(pub);
         if (r >= 0 && pub->n_modes > 0)
                 r = send_modes(pub, on_modes_reply);
         if (r >= 0 && pub->early_state)
@@ -292,6 +296,7 @@ static framebus_publisher *publisher_free(framebus_publisher *pub) {
         free(pub->driver);
         free(pub->early_reason);
         free(pub->modes);
+        control_list_clear(&pub->controls);
         free(pub);
         return NULL;
 }

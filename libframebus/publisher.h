@@ -5,6 +5,7 @@
 #include "interfaces/wire.h"
 #include "libframebus/connection.h"
 #include "wire/channel.h"
+#include "wire/control.h"
 #include "wire/format.h"
 #include "wire/mode.h"
 
@@ -29,6 +30,7 @@ struct framebus_publisher {
         const char *early_state;
         char *early_reason; /* told before the channel was open */
         bool started; /* between Start and Stop */
+        ControlList controls;
 
         bool has_mode; /* framebus_publisher_set_format() */
         Mode mode;
@@ -61,3 +63,10 @@ void publisher_released(framebus_publisher *pub, uint64_t seq);
 void publisher_flush(framebus_publisher *pub);
 /* Frees it if it was closed. */
 void publisher_reap(framebus_publisher *pub);
+
+/* ---- publisher-controls.c ---- */
+
+/* Says the controls, if there are any, or if there were. */
+int publisher_send_controls(framebus_publisher *pub);
+void publisher_on_set_control(framebus_publisher *pub, sd_bus_message *m);
+void publisher_on_get_control(framebus_publisher *pub, sd_bus_message *m);

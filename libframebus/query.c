@@ -18,6 +18,10 @@ Query *query_free(Query *q) {
         list_remove(&q->waiter.link);
         list_remove(&q->link);
         options_deinit(&q->options);
+        control_settings_clear(&q->settings);
+        for (char **id = q->ids; id && *id; id++)
+                free(*id);
+        free(q->ids);
         free(q->source);
         free(q);
         return NULL;
@@ -25,8 +29,8 @@ Query *query_free(Query *q) {
 
 FB_DEFINE_CLEANUP(Query *, query_free)
 
-static int query_new(framebus *fb, void *userdata, Query **ret_query) {
-        Query *q;
+int query_new(framebus *fb, const char *source, void *userdata, Query **ret_query) {
+        _cleanup_(query_freep) Query *q = NULL;
         int r = connection_check(fb);
 
         if (r < 0)
@@ -37,20 +41,26 @@ static int query_new(framebus *fb, void *userdata, Query **ret_query) {
         q->fb = fb;
         q->userdata = userdata;
         list_append(&fb->queries, &q->link);
-        *ret_query = q;
+        if (source && !(q->source = strdup(source)))
+                return -ENOMEM;
+        *ret_query = take_ptr(q);
         return 0;
 }
 
-static void query_fail(Query *query, const struct framebus_error *error) {
+void query_fail(Query *query, const struct framebus_error *error) {
         _cleanup_(query_freep) Query *q = query;
 
         if (q->on_list)
                 q->on_list(q->fb, NULL, error, q->userdata);
+        else if (q->on_controls)
+                q->on_controls(q->fb, NULL, 0, error, q->userdata);
+        else if (q->on_values)
+                q->on_values(q->fb, NULL, 0, error, q->userdata);
         else
                 q->on_negotiate(q->fb, NULL, error, q->userdata);
 }
 
-static void query_fail_errno(Query *q, int r) {
+void query_fail_errno(Query *q, int r) {
         struct framebus_error error = {
                 .name = r == -EBADMSG ? "org.freedesktop.DBus.Error.InconsistentMessage"
                                       : SD_BUS_ERROR_FAILED,
@@ -156,13 +166,14 @@ static int on_resolved(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
         }
         r = sd_bus_message_read(m, "o", &path);
         if (r >= 0)
-                r = negotiate_ask(q, sd_bus_message_get_sender(m), path);
+                r = q->on_negotiate ? negotiate_ask(q, sd_bus_message_get_sender(m), path)
+                                    : controls_ask(q, sd_bus_message_get_sender(m), path);
         if (r < 0)
                 query_fail_errno(q, r);
         return 0;
 }
 
-static int negotiate_send(Query *q) {
+static int resolve_send(Query *q) {
         _cleanup_message_ sd_bus_message *m = NULL;
         int r;
 
@@ -173,10 +184,10 @@ static int negotiate_send(Query *q) {
         return r < 0 ? r : connection_call(q->fb, &q->call, m, on_resolved, q);
 }
 
-/* Both */
+/* All */
 
 static int query_send(Query *q) {
-        return q->on_list ? list_send(q) : negotiate_send(q);
+        return q->on_list ? list_send(q) : resolve_send(q);
 }
 
 static void on_bus_ready(Waiter *w) {
@@ -187,7 +198,7 @@ static void on_bus_ready(Waiter *w) {
                 query_fail_errno(q, r);
 }
 
-static int query_start(Query *query) {
+int query_start(Query *query) {
         _cleanup_(query_freep) Query *q = query;
         int r;
 
@@ -203,7 +214,7 @@ static int query_start(Query *query) {
 
 FB_PUBLIC int framebus_list(framebus *fb, framebus_list_callback callback, void *userdata) {
         Query *q;
-        int r = query_new(fb, userdata, &q);
+        int r = query_new(fb, NULL, userdata, &q);
 
         if (r < 0)
                 return r;
@@ -215,7 +226,7 @@ FB_PUBLIC int framebus_negotiate(framebus *fb, const char *source,
                                  const struct framebus_subscribe_options *options,
                                  framebus_negotiate_callback callback, void *userdata) {
         _cleanup_(query_freep) Query *q = NULL;
-        int r = query_new(fb, userdata, &q);
+        int r = query_new(fb, source, userdata, &q);
 
         if (r < 0)
                 return r;
@@ -223,8 +234,5 @@ FB_PUBLIC int framebus_negotiate(framebus *fb, const char *source,
         r = options_init(&q->options, options);
         if (r < 0)
                 return r;
-        q->source = strdup(source);
-        if (!q->source)
-                return -ENOMEM;
         return query_start(take_ptr(q));
 }

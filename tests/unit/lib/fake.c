@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/memfd.h"
 #include "interfaces/names.h"
+#include "wire/codec-control.h"
 #include "wire/codec.h"
 
 #define SOURCE_PATH       FB_PATH_SOURCE_PREFIX "/cam"
@@ -127,6 +128,42 @@ static int on_state(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(m, "");
 }
 
+/* "id=number " or "id='text' ". */
+static void describe_control(Fake *fake, const char *id, const ControlValue *v) {
+        size_t n = strlen(fake->controls);
+
+        if (v->text)
+                snprintf(fake->controls + n, sizeof fake->controls - n, "%s='%s' ", id, v->text);
+        else
+                snprintf(fake->controls + n, sizeof fake->controls - n, "%s=%lld ", id, (long long)v->number);
+}
+
+static int on_control(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_(control_settings_clear) ControlSettings s = {};
+        _cleanup_(control_list_clear) ControlList l = {};
+        const char *failed = "", *reason = "", *member = sd_bus_message_get_member(m);
+        bool answer = strcmp(member, "ControlAnswer") == 0;
+        VardictError wrong;
+        Fake *fake = userdata;
+        uint64_t cookie = 0;
+
+        strncat(fake->controls, member, sizeof fake->controls - strlen(fake->controls) - 1);
+        strcat(fake->controls, ": ");
+        if (answer)
+                sd_bus_message_read(m, "t", &cookie);
+        if ((strcmp(member, "Controls") == 0 ? codec_read_controls(m, &l, &wrong)
+                                             : codec_read_settings(m, &s, &wrong)) != 0)
+                return -EBADMSG;
+        for (size_t i = 0; i < l.n; i++)
+                describe_control(fake, l.controls[i].id, &l.controls[i].value);
+        for (size_t i = 0; i < s.n; i++)
+                describe_control(fake, s.settings[i].id, &s.settings[i].value);
+        if (answer && sd_bus_message_read(m, "ss", &failed, &reason) > 0)
+                snprintf(fake->controls + strlen(fake->controls), 64, "%llu '%s' '%s' ",
+                         (unsigned long long)cookie, failed, reason);
+        return sd_bus_reply_method_return(m, "");
+}
+
 static int on_destroy(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         ((Fake *)userdata)->n_destroy++;
         return sd_bus_reply_method_return(m, "");
@@ -140,6 +177,9 @@ static const sd_bus_vtable publication_vtable[] = {
                       SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
         SD_BUS_METHOD("Modes", "aa{sv}", "", on_modes, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("State", "ss", "", on_state, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Controls", "aa{sv}", "", on_control, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("ControlChanged", "a{sv}", "", on_control, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("ControlAnswer", "ta{sv}ss", "", on_control, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Destroy", "", "", on_destroy, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };

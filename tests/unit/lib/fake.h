@@ -41,6 +41,7 @@ typedef struct Fake {
         size_t n_published;
         uint32_t format;
         char state[64];
+        char controls[512]; /* what was said about controls, one after the other */
 } Fake;
 
 typedef struct Rig {
