@@ -72,7 +72,7 @@ TEST(one_user_cannot_have_all) {
         unsigned n;
 
         begin(PEER_SHARED_BY_ALL);
-        CHECK_INT(open_up_to(0, 12, 1, &why), 12);
+        REQUIRE_INT(open_up_to(0, 12, 1, &why), 12);
         for (unsigned i = 0; i < 12; i++)
                 CHECK(stop(i, 16) >= 1);
         n = 12 + open_up_to(12, N_ACCOUNTS - 12 - 20, 1, &why);
@@ -82,7 +82,7 @@ TEST(one_user_cannot_have_all) {
         for (unsigned i = 12; i < n; i++)
                 CHECK(stop(i, 16) >= 1);
 
-        CHECK_INT(open_up_to(n, 4, 2, &why), 4);
+        REQUIRE_INT(open_up_to(n, 4, 2, &why), 4);
         for (unsigned i = n; i < n + 4; i++)
                 for (int frame = 0; frame < 100; frame++) {
                         CHECK(peer_account_fits(&b.accounts[i], 1));
@@ -137,7 +137,7 @@ TEST(frames_with_several) {
         PeerRefusal why = { 0 };
 
         begin(PEER_SHARED_BY_ALL);
-        CHECK_INT(open_up_to(0, 2, 1, &why), 2);
+        REQUIRE_INT(open_up_to(0, 2, 1, &why), 2);
         CHECK(peer_account_fits(&b.accounts[0], FB_MEMORIES_MAX));
         peer_account_sent(&b.accounts[0], FB_MEMORIES_MAX);
         CHECK_INT(b.books.extras, FB_MEMORIES_MAX - 1);
