@@ -65,6 +65,22 @@ static void on_ended(framebus_publisher *pub, const char *reason, const struct f
         }
 }
 
+static void on_set_controls(framebus_publisher *pub, uint64_t cookie,
+                            const struct framebus_control_value *values, size_t n, void *userdata) {
+        Program *p = userdata;
+
+        if (p->set_controls)
+                p->set_controls(p, cookie, values, n);
+}
+
+static void on_get_controls(framebus_publisher *pub, uint64_t cookie, const char *const *ids, size_t n,
+                            void *userdata) {
+        Program *p = userdata;
+
+        if (p->get_controls)
+                p->get_controls(p, cookie, ids, n);
+}
+
 static const struct framebus_publisher_events program_events = {
         .version = FRAMEBUS_PUBLISHER_EVENTS_VERSION,
         .published = on_published,
@@ -72,6 +88,8 @@ static const struct framebus_publisher_events program_events = {
         .stop = on_stop,
         .refused = on_refused,
         .ended = on_ended,
+        .set_controls = on_set_controls,
+        .get_controls = on_get_controls,
 };
 
 int program_open(Program *p, const ProgramOptions *o) {
@@ -120,6 +138,8 @@ static int program_make_publisher(Program *p, const ProgramOptions *o, const str
 int program_publish(Program *p, const ProgramOptions *o, const struct framebus_mode *modes, size_t n_modes) {
         int r = program_make_publisher(p, o, modes, n_modes);
 
+        if (r >= 0)
+                r = framebus_publisher_set_controls(p->pub, p->controls, p->n_controls);
         if (r >= 0)
                 return 0;
         if (o->publish && r == -EINVAL)

@@ -23,7 +23,8 @@ enum {
         PROGRAM_EXIT_USAGE = 2,  /* wrong options, or no channel */
 };
 
-typedef struct Program {
+typedef struct Program Program;
+struct Program {
         framebus *fb;
         framebus_publisher *pub;
         int timer_fd;
@@ -37,7 +38,15 @@ typedef struct Program {
         /* what the callbacks noted; the loop resets them */
         bool want_start, want_stop;
         struct framebus_mode wanted;
-} Program;
+
+        /* What can be set, to be filled in before program_publish(). Both callbacks run inside of
+         * program_wait() and answer by framebus_publisher_answer_controls(). */
+        const struct framebus_control *controls;
+        size_t n_controls;
+        void (*set_controls)(Program *p, uint64_t cookie, const struct framebus_control_value *values,
+                             size_t n);
+        void (*get_controls)(Program *p, uint64_t cookie, const char *const *ids, size_t n);
+};
 
 typedef struct ProgramOptions {
         const char *name;    /* the program's, for messages */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -17,6 +18,7 @@
 #include "sources/common/options.h"
 #include "sources/common/program.h"
 #include "sources/common/ticker.h"
+#include "sources/pattern/knobs.h"
 #include "sources/pattern/picture.h"
 #include "sources/pattern/strip.h"
 
@@ -31,6 +33,8 @@ typedef struct Pattern {
         Picture *picture; /* NULL: nobody watches */
         Ticker ticker;
         uint64_t number; /* of the newest picture */
+        uint64_t place;  /* of its box; as the number while nobody sets a control */
+        Knobs knobs;
 } Pattern;
 
 static bool mode_is_possible(const struct framebus_mode *m) {
@@ -117,8 +121,16 @@ static void pattern_tick(Pattern *t) {
         if (missed > 0)
                 framebus_publisher_add_lost(t->program.pub, missed);
         t->number += missed + 1;
+        t->place += (missed + 1) * knobs_get_speed(&t->knobs);
+        picture_set_box(t->picture, t->place, knobs_get_color(&t->knobs));
         pattern_push(t, due_ns);
         program_set_timer(&t->program, ticker_get_due_ns(&t->ticker, t->ticker.next));
+}
+
+static void on_set_controls(Program *p, uint64_t cookie, const struct framebus_control_value *values,
+                            size_t n) {
+        knobs_set(&fb_container_of(p, Pattern, program)->knobs, values, n);
+        (void)framebus_publisher_answer_controls(p->pub, cookie, values, n, NULL, NULL);
 }
 
 static void print_help(void) {
@@ -223,6 +235,10 @@ int main(int argc, char **argv) {
         r = program_open(&t.program, &t.options);
         if (r != 0)
                 return r;
+        knobs_init(&t.knobs);
+        t.program.controls = t.knobs.controls;
+        t.program.n_controls = KNOBS_N;
+        t.program.set_controls = on_set_controls;
         r = program_publish(&t.program, &t.options, modes, pattern_get_modes(&t, modes));
         if (r != 0)
                 t.program.exit_code = r;

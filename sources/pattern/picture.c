@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,9 @@ struct Picture {
         uint32_t box_side, box_y, box_x; /* where the box is now */
         uint32_t step;                   /* pixels that it moves from one picture to the next */
         uint32_t dot, text_y;
+        bool has_place;
+        uint64_t place;
+        unsigned color;
         uint8_t *background, *work;
 };
 
@@ -28,7 +32,11 @@ static const Color bars[] = {
         { 35, 212, 114, 0, 0, 191 },      { 16, 128, 128, 0, 0, 0 },
 };
 
-static const Color color_box = { 144, 54, 184, 255, 128, 0 }; /* orange: no bar has it */
+/* no bar has them */
+const char *const picture_colors[PICTURE_N_COLORS] = { "Orange", "Violet", "Grey" };
+static const Color box_colors[PICTURE_N_COLORS] = {
+        { 144, 54, 184, 255, 128, 0 }, { 74, 221, 166, 128, 0, 255 }, { 126, 128, 128, 128, 128, 128 },
+};
 
 static void picture_draw_background(Picture *p) {
         uint32_t w = p->canvas.width, h = p->canvas.height, n = (uint32_t)FB_ELEMENTSOF(bars);
@@ -79,8 +87,8 @@ Picture *picture_free(Picture *p) {
         return NULL;
 }
 
-/* To the right edge and back: the place depends on the number alone, so that a frame that is lost shows as a
- * jump. */
+/* To the right edge and back: without picture_set_box() the place depends on the number alone, so that a
+ * frame that is lost shows as a jump. */
 static uint32_t picture_get_box_x(const Picture *p, uint64_t number) {
         uint32_t way = (p->canvas.width - p->box_side) / p->step;
         uint32_t at;
@@ -93,8 +101,9 @@ static uint32_t picture_get_box_x(const Picture *p, uint64_t number) {
 
 static void picture_move_box(Picture *p, uint64_t number) {
         canvas_copy(&p->canvas, p->work, p->background, p->box_x, p->box_y, p->box_side, p->box_side);
-        p->box_x = picture_get_box_x(p, number);
-        canvas_fill(&p->canvas, p->work, p->box_x, p->box_y, p->box_side, p->box_side, color_box);
+        p->box_x = picture_get_box_x(p, p->has_place ? p->place : number);
+        canvas_fill(&p->canvas, p->work, p->box_x, p->box_y, p->box_side, p->box_side,
+                    box_colors[p->color]);
 }
 
 static void picture_write_text(Picture *p, uint64_t number, uint64_t realtime_ns) {
@@ -128,6 +137,12 @@ const uint8_t *picture_draw(Picture *p, uint64_t number, uint64_t realtime_ns) {
         /* in small pictures the text is over the box, and the strips are over all */
         picture_draw_strips(p, number);
         return p->work;
+}
+
+void picture_set_box(Picture *p, uint64_t place, unsigned color) {
+        p->has_place = true;
+        p->place = place;
+        p->color = color;
 }
 
 const Canvas *picture_get_canvas(const Picture *p) {

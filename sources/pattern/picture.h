@@ -20,4 +20,10 @@ Picture *picture_free(Picture *p);
  * until the next call, as large as the canvas says. */
 const uint8_t *picture_draw(Picture *p, uint64_t number, uint64_t realtime_ns);
 
+/* Where the box is, from the next picture on, in steps from the left edge and back (without this: the
+ * picture's number), and what color it has. */
+#define PICTURE_N_COLORS 3
+extern const char *const picture_colors[PICTURE_N_COLORS]; /* names; the first is the default */
+void picture_set_box(Picture *p, uint64_t place, unsigned color);
+
 const Canvas *picture_get_canvas(const Picture *p);

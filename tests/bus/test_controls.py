@@ -303,5 +303,41 @@ class Silence(Controls):
         fbtest.wait_until(lambda: self.read('cam', 'flip')['flip'], what='the value')
 
 
+class Program(Controls):
+    def test_set_while_unwatched(self):
+        """The capture program is started for it, keeps what was set as long as it runs, and goes away again."""
+        self.start({'bars': programs.PATTERN})
+        self.assertEqual(self.workers(), [])
+        told = self.changes('bars')
+        self.assertEqual(self.set('bars', {'speed': x(3), 'pause': GLib.Variant('b', True)}), {'speed': 3, 'pause': True})
+        running = self.workers()
+        self.assertEqual(len(running), 1)
+        self.assertEqual(self.read('bars'), {'speed': 3, 'color': 0, 'pause': True})
+        viewer = self.client('bars', 'peer', '--frames', 3)
+        viewer.finish()
+        self.assertEqual(self.read('bars', 'speed'), {'speed': 3})
+        self.assertEqual(self.workers(), running)
+        fbtest.wait_until(lambda: told, what='a change')
+        self.assertEqual(told[0][1:], ('ListChanged', ()))
+        fbtest.wait_until(lambda: not self.workers(), 8, 'end of the capture program')
+        told.clear()
+        self.assertEqual(self.list('bars')['speed']['value'], 1)
+        fbtest.wait_until(lambda: told, what='what the new one has')
+        self.assertEqual(told[0][1:], ('Changed', ({'speed': 1, 'pause': False},)))
+
+    def test_it_dies_while_asked(self):
+        """A capture program that is killed costs the caller an error; the next call starts another."""
+        self.start({'bars': programs.PATTERN})
+        self.list('bars')
+        pid, = self.workers()
+        fbtest.sigstop(pid)
+        waiting = self.begin('bars', 'Set', GLib.Variant('(a{sv})', ({'speed': x(3)},)))
+        self.ping()
+        programs.kill_hard(pid)
+        fbtest.wait_until(lambda: waiting, what='an error')
+        self.assertEqual(fbtest.error_name(waiting[0]), programs.ERROR + 'SourceFailed')
+        self.assertEqual(self.set('bars', {'speed': x(3)}), {'speed': 3})
+
+
 if __name__ == '__main__':
     fbtest.main()

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "check.h"
+#include "sources/pattern/knobs.h"
 #include "sources/pattern/picture.h"
 #include "sources/pattern/strip.h"
 
@@ -163,6 +164,38 @@ static void test_bytes(void) {
         }
 }
 
+static bool draws_the_same(uint64_t place, unsigned color) {
+        Picture *a, *b;
+        bool same;
+
+        if (picture_new(DRM_FORMAT_NV12, 320, 240, &a) < 0 || picture_new(DRM_FORMAT_NV12, 320, 240, &b) < 0)
+                return false;
+        picture_set_box(b, place, color);
+        same = memcmp(picture_draw(a, 40, 0), picture_draw(b, 40, 0), picture_get_canvas(a)->size) == 0;
+        picture_free(a);
+        picture_free(b);
+        return same;
+}
+
+static void test_box(void) {
+        Knobs k;
+        const struct framebus_control_value values[] = { { .id = "speed", .value = 5 },
+                                                         { .id = "color", .value = 2 },
+                                                         { .id = "else", .value = 9 } };
+        const struct framebus_control_value pause = { .id = "pause", .value = 1 };
+
+        CHECK(draws_the_same(40, 0));
+        CHECK(!draws_the_same(41, 0));
+        CHECK(!draws_the_same(40, 1));
+        knobs_init(&k);
+        CHECK_INT("speed", knobs_get_speed(&k), 1);
+        knobs_set(&k, values, 3);
+        CHECK_INT("speed", knobs_get_speed(&k), 5);
+        CHECK_INT("color", knobs_get_color(&k), 2);
+        knobs_set(&k, &pause, 1);
+        CHECK_INT("speed", knobs_get_speed(&k), 0);
+}
+
 int main(void) {
         Picture *p = NULL;
 
@@ -172,6 +205,7 @@ int main(void) {
         test_numbers();
         test_torn();
         test_redrawn();
+        test_box();
         CHECK_INT("too small", picture_new(DRM_FORMAT_NV12, 30, 480, &p), -EINVAL);
         CHECK(!p && !picture_free(NULL));
         return check_end();
