@@ -30,12 +30,14 @@ static const Verb verbs[] = {
         { "snapshot", "SOURCE FILE.png", "save one frame as a picture", 2, 2, OPTIONS_COMMON, verb_snapshot },
         { "record", "SOURCE FILE.y4m", "save frames as raw video", 2, 2, OPTIONS_LIMITS | OPTIONS_RECORD,
           verb_record },
+        { "controls", "SOURCE [NAME[=VALUE]…]", "list, get and set what can be set", 1, 1 + 64,
+          OPTIONS_CONTROLS, verb_controls },
         { "publish", "NAME [FILE.y4m]", "make a source out of raw video", 1, 2, OPTIONS_PUBLISH,
           verb_publish },
         { "who", "", "list who watches what", 0, 0, OPTIONS_COMMON, verb_who },
 };
 
-#define OPTIONS_ALL (OPTIONS_LIMITS | OPTIONS_RECORD | OPTIONS_PUBLISH)
+#define OPTIONS_ALL (OPTIONS_LIMITS | OPTIONS_RECORD | OPTIONS_PUBLISH | OPTIONS_CONTROLS)
 
 static const Verb *verb_find(const char *name) {
         for (size_t i = 0; i < FB_ELEMENTSOF(verbs); i++)
@@ -53,7 +55,7 @@ static int help(const Verb *v) {
                       "Watch, record and publish video on Framebus.\n\nVerbs:\n",
                       stdout);
                 for (size_t i = 0; i < FB_ELEMENTSOF(verbs); i++)
-                        printf("  %-9s %-16s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
+                        printf("  %-9s %-22s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
                 putchar('\n');
         }
         fputs("Options:\n", stdout);

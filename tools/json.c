@@ -114,6 +114,11 @@ void json_uint(Json *j, const char *key, uint64_t value) {
         fprintf(j->f, "%" PRIu64, value);
 }
 
+void json_int(Json *j, const char *key, int64_t value) {
+        json_member(j, key);
+        fprintf(j->f, "%" PRId64, value);
+}
+
 void json_bool(Json *j, const char *key, bool value) {
         json_member(j, key);
         fputs(value ? "true" : "false", j->f);

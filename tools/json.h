@@ -29,6 +29,7 @@ void json_end_array(Json *j);
 /* @value NULL: null. Control characters are escaped; what is no UTF-8 becomes U+FFFD. */
 void json_string(Json *j, const char *key, const char *value);
 void json_uint(Json *j, const char *key, uint64_t value);
+void json_int(Json *j, const char *key, int64_t value);
 void json_bool(Json *j, const char *key, bool value);
 
 /* With @decimals digits behind the point, whatever the locale; NaN and infinities: null. */

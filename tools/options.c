@@ -125,6 +125,11 @@ static const char *take_pause(Options *o, const char *value) {
         return NULL;
 }
 
+static const char *take_watch(Options *o, const char *value) {
+        o->watch = true;
+        return NULL;
+}
+
 static const char *take_rate(Options *o, const char *value) {
         struct framebus_fraction rate;
 
@@ -143,6 +148,7 @@ static const OptionSpec specs[] = {
         { "fast", NULL, "do not wait for each frame's time", OPTIONS_PUBLISH, take_fast },
         { "pause", NULL, "do not read while nobody watches", OPTIONS_PUBLISH, take_pause },
         { "rate", "RATE", "frames a second, whatever the file says", OPTIONS_PUBLISH, take_rate },
+        { "watch", NULL, "print changes, until Ctrl-C", OPTIONS_CONTROLS, take_watch },
 
         { "system", NULL, "the broker on the system bus", OPTIONS_COMMON, take_system },
         { "session", NULL, "the broker on the session bus", OPTIONS_COMMON, take_session },

@@ -29,6 +29,7 @@ typedef struct Options {
         const char *description;
         const char *rate; /* as written */
         bool loop, fast, pause;
+        bool watch;
 } Options;
 
 /* The verbs that an option which is not for all belongs to; bits of OptionSet. */
@@ -37,6 +38,7 @@ typedef enum OptionSet {
         OPTIONS_LIMITS = 1 << 0,  /* --seconds, --frames */
         OPTIONS_RECORD = 1 << 1,  /* --no-fill */
         OPTIONS_PUBLISH = 1 << 2, /* --description, --loop, --fast, --pause, --rate */
+        OPTIONS_CONTROLS = 1 << 3, /* --watch */
 } OptionSet;
 
 typedef enum OptionsResult {

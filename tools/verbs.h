@@ -13,3 +13,4 @@ int verb_snapshot(const Options *o, char **args);
 int verb_record(const Options *o, char **args);
 int verb_publish(const Options *o, char **args);
 int verb_who(const Options *o, char **args);
+int verb_controls(const Options *o, char **args);

@@ -309,7 +309,7 @@ class Program(Controls):
         self.start({'bars': programs.PATTERN})
         self.assertEqual(self.workers(), [])
         told = self.changes('bars')
-        self.assertEqual(self.set('bars', {'speed': x(3), 'pause': GLib.Variant('b', True)}), {'speed': 3, 'pause': True})
+        self.assertEqual(self.set('bars', {'speed': x(3), 'pause': x(1)}), {'speed': 3, 'pause': True})
         running = self.workers()
         self.assertEqual(len(running), 1)
         self.assertEqual(self.read('bars'), {'speed': 3, 'color': 0, 'pause': True})

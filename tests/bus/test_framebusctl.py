@@ -153,6 +153,30 @@ class Everything(Test):
                          ('YUYV', 320, [25, 1]))
         self.run_ctl('negotiate', 'bars', '--mode=NV24', status=5)
 
+    def test_controls(self):
+        """Listed, read and set, menus by their words, and refused with what is allowed."""
+        listed = [json.loads(line) for line in self.run_ctl('controls', 'bars', '--json').splitlines()]
+        self.assertEqual([(c['id'], c['type'], c['value']) for c in listed],
+                         [('speed', 'integer', 1), ('color', 'menu', 0), ('pause', 'boolean', 0)])
+        self.assertIn('0 Orange, 1 Violet', self.run_ctl('controls', 'bars'))
+        self.assertEqual(self.run_ctl('controls', 'bars', 'color=grey', 'pause=on', 'speed'),
+                         'color: 2\npause: 1\nspeed: 1\n')
+        self.assertEqual(json.loads(self.run_ctl('controls', 'bars', 'color', '--json')), {'values': {'color': 2}})
+        for word in 'speed=9', 'speed=fast', 'color=blue', 'tint=1', 'tint', 'pause=':
+            self.run_ctl('controls', 'bars', word, status=5)
+        self.run_ctl('controls', 'bars', '--watch', 'speed=2', status=2)
+        self.run_ctl('controls', 'none', status=3)
+        self.run_ctl('list', '--watch', status=2)
+
+    def test_controls_watch(self):
+        watching = self.start('controls', 'bars', 'speed', '--watch')
+        i = iter(range(10 ** 6))
+        fbtest.wait_until(lambda: (self.run_ctl('controls', 'bars', f'speed={next(i) % 9}', 'pause=1'),
+                                   'speed: ' in watching.out())[1], 20, 'a change')
+        self.assertNotIn('pause', watching.out())
+        watching.stop(signal.SIGINT)
+        self.assertEqual(watching.returncode, 0)
+
     def test_name_taken(self):
         self.run_ctl('publish', 'bars', '/dev/null', status=5)
 
