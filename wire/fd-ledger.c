@@ -31,12 +31,34 @@ static uint32_t commitment(const FdAccount *a) {
         return claim(a) + (claim(a) > 0 || a->marked);
 }
 
+/* What of it is granted; the rest is lent. */
+static uint32_t granted(const FdAccount *a) {
+        return a->windows + (a->windows > 0);
+}
+
 /* ---- users ---- */
 
-typedef struct Usage {
-        uint32_t committed, windows; /* of one user */
-        uint32_t users;              /* this one included */
-} Usage;
+typedef enum Kind {
+        LENT,
+        WINDOWS,
+        ALL,
+} Kind;
+
+static uint32_t used(const FdAccount *a, Kind kind) {
+        return kind == LENT    ? commitment(a) - granted(a) :
+               kind == WINDOWS ? a->windows :
+                                 commitment(a);
+}
+
+static uint32_t used_by(const FdLedger *l, uid_t uid, Kind kind) {
+        const FdAccount *a;
+        uint32_t n = 0;
+
+        list_for_each(a, &l->accounts, link)
+                if (a->uid == uid)
+                        n += used(a, kind);
+        return n;
+}
 
 static bool is_first_of_user(const FdLedger *l, const FdAccount *a) {
         const FdAccount *b;
@@ -47,17 +69,21 @@ static bool is_first_of_user(const FdLedger *l, const FdAccount *a) {
         return false;
 }
 
-static Usage usage_of(const FdLedger *l, uid_t uid) {
-        Usage u = { .users = 1 };
-        const FdAccount *a;
+static uint32_t free_of(const FdLedger *l) {
+        return FB_BUS_LIVE_FDS_MAX - l->committed;
+}
 
+/* What user @uid may commit in all. */
+static uint32_t share_of(const FdLedger *l, uid_t uid) {
+        const FdAccount *a;
+        uint32_t users = 1;
+
+        if (uid == l->favoured)
+                return FB_BUS_LIVE_FDS_MAX;
         list_for_each(a, &l->accounts, link)
-                if (a->uid == uid) {
-                        u.committed += commitment(a);
-                        u.windows += a->windows;
-                } else if (is_first_of_user(l, a))
-                        u.users++;
-        return u;
+                if (a->uid != uid && is_first_of_user(l, a))
+                        users++;
+        return (free_of(l) + used_by(l, uid, ALL)) / (users + 1);
 }
 
 /* Who has most, for those who are told that there is no more. */
@@ -66,8 +92,7 @@ static void find_most(const FdLedger *l, FdRefusal *why) {
 
         why->most = 0;
         list_for_each(a, &l->accounts, link) {
-                Usage u = usage_of(l, a->uid);
-                uint32_t has = why->limit == FD_LIMIT_WINDOWS ? u.windows : u.committed;
+                uint32_t has = used_by(l, a->uid, why->limit == FD_LIMIT_WINDOWS ? WINDOWS : ALL);
 
                 if (has > why->most) {
                         why->most = has;
@@ -76,19 +101,23 @@ static void find_most(const FdLedger *l, FdRefusal *why) {
         }
 }
 
-/* How much more the account may commit, with @reserve left. */
+static uint32_t minus(uint32_t a, uint32_t b) {
+        return a > b ? a - b : 0;
+}
+
+/* How much more may be lent to the account, with @reserve left. */
 static uint32_t room_of(const FdAccount *a, uint32_t reserve) {
         const FdLedger *l = a->ledger;
-        uint32_t free = FB_BUS_LIVE_FDS_MAX - l->committed, share;
-        Usage u;
+        uint32_t free = free_of(l), room;
 
         if (free <= reserve)
                 return 0;
         if (a->uid == l->favoured)
                 return free - reserve;
-        u = usage_of(l, a->uid);
-        share = (free + u.committed) / (u.users + 1);
-        return share <= u.committed ? 0 : FB_MIN(free - reserve, share - u.committed);
+        room = FB_MIN(free, minus(share_of(l, a->uid), used_by(l, a->uid, ALL)));
+        if (reserve == 0)
+                return FB_MAX(room, FB_MIN(free, minus(FD_ALWAYS_LENT, used_by(l, a->uid, LENT))));
+        return minus(room, reserve);
 }
 
 /* ---- changes ---- */
@@ -97,14 +126,14 @@ static uint32_t change_begin(const FdAccount *a) {
         return commitment(a);
 }
 
-/* With little left, those who have borrowed are to give it back. */
-static void press(FdLedger *l) {
+/* Those who have borrowed are to give it back to @whom. */
+static void press(FdLedger *l, const FdAccount *whom) {
         FdAccount *a;
 
-        if (!l->handler || FB_BUS_LIVE_FDS_MAX - l->committed >= FD_RESERVE)
+        if (!l->handler)
                 return;
         list_for_each(a, &l->accounts, link)
-                if (fd_account_outstanding(a) > a->windows && !a->marked)
+                if (a != whom && fd_account_outstanding(a) > a->windows && !a->marked)
                         l->handler->ask(a, l->userdata);
 }
 
@@ -114,14 +143,21 @@ static void change_end(FdAccount *a, uint32_t before) {
 
         l->committed = l->committed - before + now;
         assert(l->committed <= FB_BUS_LIVE_FDS_MAX);
-        if (now > 0 && before == 0)
+        if (now > 0 && before == 0) {
                 list_append(&l->accounts, &a->link);
-        else if (now == 0)
+                l->n_accounts++;
+        } else if (now == 0 && before > 0) {
                 list_remove(&a->link);
-        if (now > before)
-                press(l);
-        else if (now < before && l->handler)
+                l->n_accounts--;
+        }
+        if (now > before && l->wanted)
+                press(l, NULL);
+        else if (now > before && (claim(a) == 0 || free_of(l) < FD_RESERVE))
+                press(l, a); /* somebody new, or little is left */
+        else if (now < before && l->handler) {
+                l->wanted = false; /* unless who waits says so again */
                 l->handler->freed(l->userdata);
+        }
 }
 
 void fd_account_open(FdAccount *a, FdLedger *l, uid_t uid) {
@@ -138,6 +174,7 @@ void fd_account_close(FdAccount *a) {
                 return;
         before = change_begin(a);
         l->windows -= a->windows;
+        l->granted -= granted(a);
         a->windows = 0;
         a->proven = a->sent;
         a->marked = false;
@@ -156,22 +193,24 @@ void fd_account_ask(FdAccount *a) {
 
 /* ---- windows ---- */
 
-static int refuse(const FdLedger *l, FdLimit limit, uint32_t used, uint32_t max, FdRefusal *ret_why) {
-        *ret_why = (FdRefusal){ .limit = limit, .used = used, .max = max };
-        find_most(l, ret_why);
+static int refuse(const FdAccount *a, FdLimit limit, uint32_t n, uint32_t max, FdRefusal *ret_why) {
+        *ret_why = (FdRefusal){ .limit = limit, .uid = a->uid, .used = n, .max = max };
+        find_most(a->ledger, ret_why);
         return FB_E_LIMIT;
 }
 
-static int check_windows(const FdAccount *a, uint32_t more, FdRefusal *ret_why) {
+/* @wanted: @a as it would be. */
+static int check_grant(const FdAccount *a, const FdAccount *wanted, FdRefusal *ret_why) {
+        uint32_t more = commitment(wanted) - commitment(a), share, has;
         const FdLedger *l = a->ledger;
-        Usage u = usage_of(l, a->uid);
-        uint32_t share = (FB_BUS_FDS_MAX - l->windows + u.windows) / (u.users + 1);
 
-        if (l->windows + more > FB_BUS_FDS_MAX)
-                return refuse(l, FD_LIMIT_WINDOWS, l->windows, FB_BUS_FDS_MAX, ret_why);
-        if (a->uid != l->favoured && u.windows + more > share)
-                return refuse(l, FD_LIMIT_SHARE, u.windows, share, ret_why);
-        return 0;
+        if (l->windows + wanted->windows - a->windows > FB_BUS_FDS_MAX)
+                return refuse(a, FD_LIMIT_WINDOWS, l->windows, FB_BUS_FDS_MAX, ret_why);
+        if (l->granted + granted(wanted) - granted(a) > FD_GRANTS_MAX || more > free_of(l))
+                return refuse(a, FD_LIMIT_ROOM, l->committed, FB_BUS_LIVE_FDS_MAX, ret_why);
+        share = share_of(l, a->uid);
+        has = used_by(l, a->uid, ALL);
+        return more > 0 && has + more > share ? refuse(a, FD_LIMIT_SHARE, has, share, ret_why) : 0;
 }
 
 int fd_account_grant(FdAccount *a, uint32_t before, uint32_t window, FdRefusal *ret_why) {
@@ -181,15 +220,14 @@ int fd_account_grant(FdAccount *a, uint32_t before, uint32_t window, FdRefusal *
 
         wanted.windows = a->windows - before + window;
         if (window > before) {
-                int r = check_windows(a, window - before, ret_why);
+                int r = check_grant(a, &wanted, ret_why);
 
                 if (r != 0)
                         return r;
-                if (commitment(&wanted) - was > room_of(a, 0))
-                        return refuse(l, FD_LIMIT_ROOM, l->committed, FB_BUS_LIVE_FDS_MAX, ret_why);
         }
+        l->windows += wanted.windows - a->windows;
+        l->granted += granted(&wanted) - granted(a);
         a->windows = wanted.windows;
-        l->windows += window - before;
         change_end(a, was);
         if (a->windows == 0) /* no frame will bring the question up */
                 fd_account_ask(a);
@@ -198,26 +236,31 @@ int fd_account_grant(FdAccount *a, uint32_t before, uint32_t window, FdRefusal *
 
 /* ---- descriptors ---- */
 
-/* How many may be outstanding, with what can be borrowed if @reserve stays. */
-static uint32_t limit_of(const FdAccount *a, uint32_t reserve) {
+/* How many may be outstanding, if at most @lend are to be by borrowing and @reserve stays. */
+static uint32_t limit_of(const FdAccount *a, uint32_t lend, uint32_t reserve) {
         uint32_t have = claim(a), room;
 
-        if (have >= FD_BORROW_MAX)
+        if (have >= lend)
                 return have;
         room = room_of(a, reserve);
         if (commitment(a) == 0 && room > 0)
                 room--; /* for the mark */
-        return FB_MIN(have + room, FD_BORROW_MAX);
+        return FB_MIN(have + room, lend);
 }
 
-static uint32_t ask_at(const FdAccount *a) {
-        uint32_t limit = limit_of(a, FD_RESERVE);
+static uint32_t frames_limit_of(const FdAccount *a) {
+        uint32_t each = (FB_BUS_LIVE_FDS_MAX - FD_RESERVE) / FB_MAX(a->ledger->n_accounts, 1u);
 
-        return limit >= FD_BORROW_MAX ? FD_ASK_AT : FB_MAX(limit / 2, 1u);
+        return limit_of(a, FB_MIN(FD_LEND_MAX, each - (each > 0)), FD_RESERVE);
+}
+
+/* Early enough that the proof is here before the limit is reached, late enough to be rare. */
+static uint32_t ask_at(const FdAccount *a) {
+        return FB_MAX(frames_limit_of(a) / 2, 2u) - 1;
 }
 
 int fd_account_check_frame(FdAccount *a, uint32_t n) {
-        if (fd_account_outstanding(a) + n <= limit_of(a, FD_RESERVE))
+        if (fd_account_outstanding(a) + n <= frames_limit_of(a))
                 return 0;
         if (fd_account_outstanding(a) == 0)
                 return -EDQUOT;
@@ -226,15 +269,21 @@ int fd_account_check_frame(FdAccount *a, uint32_t n) {
         return -EAGAIN;
 }
 
-bool fd_account_check_reply(FdAccount *a) {
-        if (fd_account_outstanding(a) + 1 <= limit_of(a, 0))
-                return true;
+static bool want(FdAccount *a) {
+        a->ledger->wanted = true;
+        press(a->ledger, NULL);
         fd_account_ask(a);
         return false;
 }
 
-bool fd_account_check_mark(const FdAccount *a) {
-        return !a->marked && (commitment(a) > 0 || room_of(a, 0) > 0);
+bool fd_account_check_reply(FdAccount *a) {
+        if (fd_account_outstanding(a) + 1 <= limit_of(a, FD_LEND_MAX, 0))
+                return true;
+        return want(a);
+}
+
+bool fd_account_check_mark(FdAccount *a) {
+        return !a->marked && (commitment(a) > 0 || room_of(a, 0) > 0 || want(a));
 }
 
 void fd_account_sent(FdAccount *a, uint32_t n) {

@@ -11,8 +11,10 @@
  * An account commits max(windows granted, outstanding) descriptors, and one more for its mark. Invariants:
  * the commitments of all are at most FB_BUS_LIVE_FDS_MAX, all windows at most FB_BUS_FDS_MAX, and what is
  * outstanding is at most what is committed. So who was granted a window has room for it whatever others do.
- * Beyond its window an account may borrow what is free, but for a reserve, up to FD_BORROW_MAX: then a mark
- * is needed only now and then. No user may commit more than its share: (free + its own) / (users + 1).
+ * What is beyond the windows is lent: to replies and first marks as long as there is some, to frames as much
+ * as to others, up to FD_LEND_MAX, but for a reserve: then a mark is needed only now and then, and no frame
+ * waits for one. A user has at most its share, (free + its own) / (users + 1), but for a little that it may
+ * always be lent, so that who has its share, or more since others came, can still call.
  *
  * Pure arithmetic: no bus, no clock.
  */
@@ -25,11 +27,14 @@
 #include "base/list.h"
 #include "interfaces/wire.h"
 
-/* What one account may have outstanding beyond its windows, and with room for so many, when it is asked. */
-#define FD_BORROW_MAX 12u
-#define FD_ASK_AT     8u
-/* Not lent for frames: newcomers, and more than one at a time, find room for their windows. */
-#define FD_RESERVE (2 * FB_WINDOW_MAX)
+/* What one account may have outstanding whatever its windows are. */
+#define FD_LEND_MAX FB_WINDOW_MAX
+/* Granted at most, marks included: calls find room for their replies. */
+#define FD_GRANTS_MAX (FB_BUS_LIVE_FDS_MAX - 3)
+/* Lent to a user whatever its share is. */
+#define FD_ALWAYS_LENT 4u
+/* Not lent for frames: a newcomer finds room for any window. */
+#define FD_RESERVE (FB_WINDOW_MAX + 1)
 
 typedef struct FdAccount FdAccount;
 
@@ -42,8 +47,9 @@ typedef struct FdLedgerHandler {
 
 typedef struct FdLedger {
         List accounts; /* of FdAccount::link: those that commit something, few therefore */
-        uint32_t committed, windows;
+        uint32_t committed, granted, windows, n_accounts;
         uid_t favoured; /* the user who may have all, (uid_t)-1: nobody */
+        bool wanted;    /* somebody waits for room */
         const FdLedgerHandler *handler; /* NULL: none */
         void *userdata;
 } FdLedger;
@@ -61,13 +67,14 @@ struct FdAccount {
 
 typedef enum FdLimit {
         FD_LIMIT_WINDOWS, /* all windows together */
-        FD_LIMIT_SHARE,   /* what one user may have */
         FD_LIMIT_ROOM,    /* descriptors granted, or sent and not proven read */
+        FD_LIMIT_SHARE,   /* the same of one user */
 } FdLimit;
 
 /* Why something is refused. */
 typedef struct FdRefusal {
         FdLimit limit;
+        uid_t uid; /* whose account it is */
         uint32_t used, max;
         uid_t most_uid; /* who has most of it, */
         uint32_t most;  /* and how much */
@@ -91,11 +98,10 @@ static inline uint32_t fd_account_outstanding(const FdAccount *a) {
  * -EDQUOT: there is not that much room. */
 int fd_account_check_frame(FdAccount *a, uint32_t n);
 
-/* Whether a reply with a descriptor may leave. If not, a proof is asked for. */
+/* Whether a reply with a descriptor, or a first mark, may leave. If not, who has borrowed is asked for
+ * proofs, and `freed` tells when to look again. */
 bool fd_account_check_reply(FdAccount *a);
-
-/* Whether a mark may leave. */
-bool fd_account_check_mark(const FdAccount *a);
+bool fd_account_check_mark(FdAccount *a);
 
 /* So many descriptors were sent; after any of the checks. */
 void fd_account_sent(FdAccount *a, uint32_t n);

@@ -267,9 +267,9 @@ int subscription_refuse(const FdRefusal *why, sd_bus_error *ret_error) {
                                  why->used, why->most, why->most_uid, why->max);
         if (why->limit == FD_LIMIT_SHARE)
                 return api_error(ret_error, FB_E_LIMIT,
-                                 "your user has windows of %u frames on the bus, and its share is %u of the "
-                                 "%u in all: ask for a smaller window, or use Attach",
-                                 why->used, why->max, FB_BUS_FDS_MAX);
+                                 "user %u has %u file descriptors on the bus that are granted or not read "
+                                 "yet, and its share is %u: ask for a smaller window, or use Attach",
+                                 why->uid, why->used, why->max);
         return api_error(ret_error, FB_E_LIMIT,
                          "%u of %u file descriptors on the bus are granted or not read yet, %u of them of "
                          "user %u: ask for a smaller window, or use Attach",

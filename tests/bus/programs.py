@@ -241,6 +241,9 @@ class Raw:
         self.socket.settimeout(fbtest.limit(10))
         self.buffer, self.serial, self.messages = b'', 0, []
 
+    def fileno(self):
+        return self.socket.fileno()
+
     def send(self, data):
         self.socket.sendall(data)
 
@@ -256,9 +259,10 @@ class Raw:
         line, self.buffer = self.buffer.split(b'\r\n', 1)
         return line
 
-    def auth(self, fds=True, begin=True):
-        """The handshake, with or without fd passing, step by step."""
-        self.send(b'\0AUTH EXTERNAL ' + str(os.getuid()).encode().hex().encode() + b'\r\n')
+    def auth(self, fds=True, begin=True, uid=None):
+        """The handshake, with or without fd passing, step by step. uid: who made the socket, if another user."""
+        uid = os.getuid() if uid is None else uid
+        self.send(b'\0AUTH EXTERNAL ' + str(uid).encode().hex().encode() + b'\r\n')
         answer = self.line()
         if answer.startswith(b'REJECTED'):
             self.send(b'AUTH ANONYMOUS\r\n')
@@ -285,7 +289,8 @@ class Raw:
         return bytes(message.to_blob(Gio.DBusCapabilityFlags.UNIX_FD_PASSING)), self.serial
 
     def hello(self):
-        self.call('/org/freedesktop/DBus', 'org.freedesktop.DBus', 'Hello', destination='org.freedesktop.DBus')
+        self.name = self.call('/org/freedesktop/DBus', 'org.freedesktop.DBus', 'Hello',
+                              destination='org.freedesktop.DBus')[0]
         return self
 
     def read_message(self):

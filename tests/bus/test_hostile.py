@@ -6,6 +6,9 @@ hostile subscriber harms nobody but itself) where it was once broken.
 
 import fcntl
 import os
+import pathlib
+import pwd
+import select
 import socket
 import struct
 import subprocess
@@ -13,9 +16,9 @@ import sys
 
 import fbtest
 import programs
-from gi.repository import GLib
-from programs import (MANAGER, MANAGER_PATH, PEERS, PUBLICATION, PUBLICATION_PATH, SOURCE, SUBSCRIPTION_PATH, Channel,
-                      Raw, Viewer)
+from gi.repository import Gio, GLib
+from programs import (MANAGER, MANAGER_PATH, PEERS, PUBLICATION, PUBLICATION_PATH, SOURCE, SUBSCRIPTION,
+                      SUBSCRIPTION_PATH, Channel, Raw, Viewer)
 
 DRIVER = 'org.freedesktop.DBus'
 DRIVER_PATH = '/org/freedesktop/DBus'
@@ -26,6 +29,7 @@ MODE = {'fourcc': GLib.Variant('u', 0x56595559), 'modifier': GLib.Variant('t', 0
         'width': GLib.Variant('u', 64), 'height': GLib.Variant('u', 48),
         'rate': GLib.Variant('(uu)', (30, 1))}
 SIZE = 64 * 48 * 2
+EXAMPLES = pathlib.Path(__file__).parents[2] / 'examples'
 
 
 class Publisher:
@@ -322,6 +326,281 @@ class Stopping(Case):
             self.assert_complete(viewer)
         hog.stdin.close()
         self.settle()
+
+
+def noise(raw):
+    """A signal to oneself that is larger than a few of them would fit into a socket."""
+    message = Gio.DBusMessage.new_signal('/x', 'x.y', 'Noise')
+    message.set_destination(raw.name)
+    message.set_body(GLib.Variant('(s)', ('n' * 8000,)))
+    raw.serial += 1
+    message.set_serial(raw.serial)
+    return bytes(message.to_blob(Gio.DBusCapabilityFlags.NONE))
+
+
+class OnTheBus(Case):
+    """
+    Clients that have things with descriptors sent to them by the bus, and read nothing. dbus-daemon with a system
+    bus's limits stops reading a sender of whose messages it holds 64 descriptors: the broker would hear nobody any
+    more. As another user on a system bus, if there can be one, else as the same on a session bus.
+    """
+
+    def setUp(self):
+        self.uid = pwd.getpwnam('nobody').pw_uid if os.geteuid() == 0 else os.getuid()
+        self.start(bus_type='system' if os.geteuid() == 0 else 'session')
+        self.source = Publisher(self, 'clip')
+        self.source.modes()
+        self.seq = 0
+        self.healthy = self.viewer('--window', 16)
+        self.source.format()
+        self.frames()
+
+    def viewer(self, *args):
+        client = self.client('clip', 'bus', *args)
+        client.wait_event('granted')
+        return client
+
+    def frames(self, n=8):
+        """Some more, with which the healthy one is done afterwards; and the broker is there for others."""
+        for _ in range(n):
+            self.seq += 1
+            self.source.frame(self.seq)
+            if self.seq % 8 == 0:
+                self.healthy.wait_frames(self.seq)
+        self.healthy.wait_frames(self.seq)
+        for _ in range(3):
+            self.ping()
+
+    def hostile(self):
+        os.seteuid(self.uid)
+        try:
+            raw = Raw(self.bus.address.partition('=')[2])
+        finally:
+            os.seteuid(os.getuid())
+        self.addCleanup(raw.close)
+        return raw.auth(uid=self.uid).hello()
+
+    def known(self):
+        """One that has read what it was asked so far. Its channel is gone at once: it takes no descriptors in."""
+        raw = self.hostile()
+        raw.reply(self.ask(raw, 'Attach'))
+        while raw.read_message().get_member() != 'Mark':
+            pass
+        return raw
+
+    @staticmethod
+    def stop_reading(raw):
+        """What comes from now on does not even leave the bus: the socket is full."""
+        for _ in range(60):
+            raw.send(noise(raw))
+
+    def ask(self, raw, member, window=1):
+        """Subscribe or Attach; the serial number to wait for, if one wants to."""
+        options = GLib.Variant('(a{sv})', ({'window': GLib.Variant('u', window)},))
+        data, serial = raw.message(self.source.path, SOURCE, member, options, 'org.framebus')
+        raw.send(data)
+        return serial
+
+    def windows(self, raw):
+        """All the windows that it can have; paths of the subscriptions."""
+        paths = []
+        for window in 16, 8, 4, 2, 1:
+            try:
+                while True:
+                    paths.append(raw.reply(self.ask(raw, 'Subscribe', window))[0])
+            except GLib.Error as error:
+                self.assertEqual(fbtest.error_name(error), f'{programs.ERROR}LimitsExceeded')
+                self.assertRegex(error.message, 'use Attach')
+        return paths
+
+    def say(self, raw, path, member, parameters=None):
+        raw.send(raw.message(path, SUBSCRIPTION, member, parameters, 'org.framebus')[0])
+
+    def of(self, raw):
+        return [s for s in self.who() if s['client'] == raw.name]
+
+    def others_lost_nothing(self):
+        self.frames()
+        self.healthy.quit()
+        self.assert_complete(self.healthy)
+
+    def test_release_without_reading(self):
+        """It gives back what it has not read."""
+        raw = self.hostile()
+        paths = self.windows(raw)
+        self.assertTrue(paths)
+        self.stop_reading(raw)
+        for _ in range(12):
+            self.frames()
+            for path in paths:
+                self.say(raw, path, 'ReleaseUpTo', GLib.Variant('(t)', (2**64 - 1,)))
+        self.others_lost_nothing()
+
+    def test_unread_answers(self):
+        """Windows, and answers with a channel on top: those wait, and come when it reads, in order."""
+        raws = [self.known() for _ in range(4)]
+        self.windows(raws[0])
+        serials = []
+        for raw in raws:
+            self.stop_reading(raw)
+            serials.append([self.ask(raw, 'Attach') for _ in range(16)])
+            self.frames()
+        self.assertLess(len([s for s in self.who() if s['conduit'] == 'peer']), 4 * 16)
+        answers = self.read_all(raws, serials)
+        for expected in serials:
+            self.assertEqual([m.get_reply_serial() for m in answers.pop(0)], expected)
+        self.others_lost_nothing()
+
+    @staticmethod
+    def read_all(raws, serials):
+        """From all at once, for what one leaves unread another of that user has to wait; the answers of each."""
+        answers = [[] for _ in raws]
+        while any(len(a) < len(s) for a, s in zip(answers, serials)):
+            ready = [raw for raw in raws if raw.buffer] or select.select(raws, [], [], fbtest.limit(15))[0]
+            if not ready:
+                raise AssertionError(f'answers: {[len(a) for a in answers]}')
+            for raw in ready:
+                i = raws.index(raw)
+                message = raw.read_message()
+                if message.get_reply_serial() in serials[i]:
+                    message.to_gerror()
+                    answers[i].append(message)
+        return answers
+
+    def test_unread_questions(self):
+        """The broker's question whether they can take descriptors has one in it, too."""
+        raws = [self.hostile() for _ in range(80)]
+        serials = []
+        for raw in raws:
+            self.stop_reading(raw)
+            serials.append(self.ask(raw, 'Attach'))
+        for _ in range(3):
+            self.frames()
+        for raw in raws[:-1]:
+            raw.close()
+        raws[-1].reply(serials[-1])
+        self.others_lost_nothing()
+
+    def test_subscribe_and_close(self):
+        """Subscriptions that have ended, with frames that were not read; and the next ones."""
+        for raw in [self.known() for _ in range(8)]:
+            paths = self.windows(raw)
+            self.stop_reading(raw)
+            self.frames(16)
+            for path in paths:
+                self.say(raw, path, 'Close')
+            fbtest.wait_until(lambda raw=raw: not self.of(raw), what='their end')
+        self.others_lost_nothing()
+
+    def test_latest_when_it_has_read(self):
+        """drop=latest: the newest frame waits for the proof that earlier ones were read, and comes by itself."""
+        raw = self.hostile()
+        options = {'window': GLib.Variant('u', 1), 'drop': GLib.Variant('s', 'latest')}
+        path, _granted = raw.call(self.source.path, SOURCE, 'Subscribe', GLib.Variant('(a{sv})', (options,)),
+                                  'org.framebus')
+        self.stop_reading(raw)
+        for _ in range(24):
+            self.frames(1)
+            self.say(raw, path, 'ReleaseUpTo', GLib.Variant('(t)', (2**64 - 1,)))
+        self.assertLess(self.of(raw)[0]['delivered'], 24)
+        got = []
+        while not got or got[-1] != self.seq:
+            message = raw.read_message()
+            if message.get_member() == 'Frame':
+                got.append(message.get_body().unpack()[0])
+        self.assertEqual(got, sorted(set(got)))
+        self.others_lost_nothing()
+
+    def test_share(self):
+        """On a system bus no user takes it all."""
+        fbtest.need_root()
+        self.windows(self.hostile())
+        with self.assertRaisesRegex(GLib.Error, f'user {self.uid} has .* its share is'):
+            raw = self.hostile()
+            raw.reply(self.ask(raw, 'Subscribe'))
+        more = self.client('clip', 'bus', '--window', 4, user='daemon')
+        more.wait_frames(1)
+        self.frames()
+        more.quit()
+        self.others_lost_nothing()
+
+    def test_sources(self):
+        """32 published sources a user."""
+        channels = []
+        for i in range(31):
+            conn = self.conn if i < 15 else self.bus.connect() if i in (15, 30) else conn
+            name = GLib.Variant('(sa{sv})', (f'more-{i}', {}))
+            channels += self.call(MANAGER_PATH, MANAGER, 'Publish', name, conn, with_fds=True)[1]
+        name = GLib.Variant('(sa{sv})', ('more', {}))
+        self.raises('LimitsExceeded', self.call, MANAGER_PATH, MANAGER, 'Publish', name, conn, text='32 sources')
+        os.close(channels.pop(3))
+        channels += fbtest.wait_until(lambda: self.publish_more(name, conn), what='a place')
+        for fd in channels:
+            os.close(fd)
+        self.others_lost_nothing()
+
+    def publish_more(self, name, conn):
+        try:
+            return self.call(MANAGER_PATH, MANAGER, 'Publish', name, conn, with_fds=True)[1]
+        except GLib.Error as error:
+            self.assertEqual(fbtest.error_name(error), f'{programs.ERROR}LimitsExceeded')
+            return None
+
+
+class Reading(Case):
+    """Whoever reads gets all frames, though it is asked for proofs that it does."""
+
+    def setUp(self):
+        self.start()
+        self.source = Publisher(self, 'clip')
+        self.source.modes()
+        self.source.format()
+
+    def delivered(self, n, viewers):
+        """n frames, the next one when everybody has given the one before back: nobody has lost anything."""
+        fbtest.wait_until(lambda: len(self.who()) == viewers, 15, 'all subscriptions')
+        for seq in range(1, n + 1):
+            self.source.frame(seq)
+            fbtest.wait_until(lambda seq=seq: all(s['delivered'] == seq and not s['in-flight'] for s in self.who()),
+                              15, f'frame {seq} with everybody')
+        self.assertEqual([s['lost'] for s in self.who()], [{}] * viewers)
+
+    def test_stock_viewers(self):
+        """The examples, and a window of one frame."""
+        env = self.bus.env()
+        argv = ([fbtest.build_path('examples/01-subscribe-sdbus'), '--frames', 60, 'clip'],
+                [fbtest.build_path('examples/02-subscribe-gdbus'), '--frames', 60, 'clip'],
+                [sys.executable, EXAMPLES / '03-subscribe.py', '--frames', 60, 'clip'])
+        viewers = [self.enter(fbtest.Process(a, env=env)) for a in argv]
+        one = self.client('clip', 'bus', '--window', 1)
+        self.delivered(59, 4)
+        self.source.frame(60)
+        for viewer in viewers:
+            self.assertEqual(viewer.wait(15), 0, viewer.log())
+            self.assertEqual(len([line for line in viewer.out().splitlines() if line[:1].isdigit()]), 60)
+        one.quit()
+        self.assert_complete(one)
+
+    def test_full(self):
+        """All windows that there can be."""
+        viewers = [self.client('clip', 'bus', '--window', 4, '--quiet') for _ in range(12)]
+        self.delivered(30, 12)
+        for viewer in viewers:
+            viewer.quit()
+            self.assert_complete(viewer)
+
+    def test_silent(self):
+        """It reads, and answers nothing that it is asked."""
+        raw = Raw(self.bus.address.partition('=')[2]).auth().hello()
+        self.addCleanup(raw.close)
+        options = GLib.Variant('(a{sv})', ({'window': GLib.Variant('u', 1)},))
+        path, _granted = raw.call(self.source.path, SOURCE, 'Subscribe', options, 'org.framebus')
+        for seq in range(1, 100):
+            self.source.frame(seq)
+            while raw.read_message().get_member() != 'Frame':
+                pass
+            raw.call(path, SUBSCRIPTION, 'Release', GLib.Variant('(at)', ([seq],)), 'org.framebus')
+        self.assertEqual([(s['delivered'], s['lost']) for s in self.who()], [(99, {})])
 
 
 if __name__ == '__main__':

@@ -228,7 +228,7 @@ class Replies(programs.TestCase):
                     self.assertLess(max(watcher.pings), fbtest.limit(1.0))
                     mine = [s for s in self.who() if s['pid'] == flooder.pid]
                     self.assertLessEqual(len(mine), 48 - 16 if transport == 'bus' else 16)
-                    self.assertGreaterEqual(len(mine), 12)      # a few answers may lie unread, the others wait
+                    self.assertGreaterEqual(len(mine), 15)
                     self.assertLessEqual(fbtest.proc_fds(self.broker.pid), before + 2 * 16)
                     self.open_channel('clip').close()
                 flooder.kill()
