@@ -17,15 +17,17 @@
 #include "broker/api/source.h"
 #include "broker/config.h"
 
+static WorkerSpec make_spec(const Feeds *f, const char *const *argv, const char *request) {
+        if (f->api->config.system)
+                return (WorkerSpec){ .socket_path = f->api->config.capture_socket, .request = request };
+        return (WorkerSpec){ .argv = argv };
+}
+
 static void add_source(Feeds *f, const char *name, const char *description, const char *driver,
                        const char *const *argv, const char *request, bool exported, Source **ret) {
-        WorkerSpec spec = { 0 };
+        WorkerSpec spec = make_spec(f, argv, request);
         int r;
 
-        if (f->api->config.system)
-                spec = (WorkerSpec){ .socket_path = f->api->config.capture_socket, .request = request };
-        else
-                spec = (WorkerSpec){ .argv = argv };
         r = source_new_configured(f->api, name, description, driver, &spec, exported, ret);
         if (r != 0)
                 log_warning("source %s: cannot be added: %s", name,
@@ -74,25 +76,38 @@ static Source *find_source(Feeds *f, const char *name) {
         return e ? fb_container_of(e, Source, entry) : NULL;
 }
 
+/* "--found": what is no camera is not worth a word. */
 static void on_appeared(const char *path, const char *name, void *userdata) {
-        const char *argv[] = { "framebus-v4l2", path, NULL };
+        const char *argv[] = { "framebus-v4l2", "--found", path, NULL };
         _cleanup_free_ char *request = NULL;
         Feeds *f = userdata;
         Source *s = find_source(f, name);
+        WorkerSpec spec;
 
-        if (!s && asprintf(&request, "DEVICE %s\n", path) >= 0)
+        if (asprintf(&request, "DEVICE %s\n", path) < 0) {
+                request = NULL;
+                return;
+        }
+        spec = make_spec(f, argv, request);
+        if (s && (!s->worker || !s->found))
+                return; /* somebody else's */
+        if (s)
+                (void)worker_change(s->worker, &spec); /* it may have another number now, or other rights */
+        else
                 add_source(f, name, NULL, "v4l2", argv, request, false, &s);
+        if (!s)
+                return;
+        s->found = true;
         /* what it can do, and whether it is a camera at all, its program says; again if it could not be
          * opened */
-        if (s && s->worker && s->stream.n_modes == 0)
+        if (s->stream.n_modes == 0)
                 source_probe(s);
 }
 
-static void on_vanished(const char *path, void *userdata) {
-        const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+static void on_vanished(const char *path, const char *name, void *userdata) {
         Source *s = find_source(userdata, name);
 
-        if (!s || !s->worker)
+        if (!s || !s->worker || !s->found)
                 return;
         if (s->stream.n_subscribers > 0)
                 stream_set_state(&s->stream, STREAM_ABSENT, "the device is not there");

@@ -40,6 +40,7 @@ struct Source {
         uint64_t reply_mark; /* and the answer, until it is known to be read; see caller.h */
         bool allow_replacement;
         bool has_description; /* the configuration's, which stays */
+        bool found;           /* a device of this machine, which nobody configured */
         bool exported;  /* its object is on the bus */
         bool succeeded; /* this run has brought a frame */
         bool said;      /* this run has said itself why it fails */

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tells which video device nodes there are, and when that changes. By the names in the device folder alone,
- * so that it works without udev, and without any right on the nodes; it never opens one.
+ * Tells which video device nodes there are, and when that changes. By the names in the device folder and by
+ * sysfs, so that it works without udev, and without any right on the nodes; it never opens one.
+ *
+ * A device keeps the name under which it was told first, whatever number its node has when it is plugged in
+ * again, and no other device gets that name meanwhile.
  */
 #pragma once
 
 #include <systemd/sd-event.h>
+
+#include "broker/publication/device-id.h"
 
 typedef struct Devices Devices;
 
@@ -16,12 +21,15 @@ typedef struct DevicesHandler {
          * by one.
          *
          * @path  of the node, e.g. "/dev/video0"
-         * @name  for a source that shows it, e.g. "video0": the same for the same device as far as can be
-         * known Both are valid during the call.
+         * @name  for a source that shows it, e.g. "video0": the same for the same device; that of its first
+         *        node, or if that is another device's, with a number, e.g. "video0.2"
+         * Both are valid during the call.
          */
         void (*appeared)(const char *path, const char *name, void *userdata);
         /* It was there and is not any more. */
-        void (*vanished)(const char *path, void *userdata);
+        void (*vanished)(const char *path, const char *name, void *userdata);
+        /* As device_id_read(); NULL: that. */
+        void (*identify)(const char *sysname, bool by_place, char ret_id[static DEVICE_ID_MAX]);
 } DevicesHandler;
 
 /*

@@ -243,13 +243,23 @@ static int worker_copy_socket(Worker *w, const WorkerSpec *spec) {
         return w->request ? 0 : -ENOMEM;
 }
 
+static int worker_copy_spec(Worker *w, const WorkerSpec *spec) {
+        if (!spec->argv == !spec->socket_path)
+                return -EINVAL;
+        return spec->argv ? worker_copy_argv(w, spec->argv) : worker_copy_socket(w, spec);
+}
+
+static void worker_free_spec(Worker *w) {
+        argv_free(w->argv);
+        free(w->name);
+        free(w->request);
+}
+
 int worker_new(sd_event *event, const WorkerSpec *spec, const WorkerHandler *handler, void *userdata,
                Worker **ret) {
         _cleanup_(worker_freep) Worker *w = NULL;
         int r;
 
-        if (!spec->argv == !spec->socket_path)
-                return -EINVAL;
         w = malloc(sizeof *w);
         if (!w)
                 return -ENOMEM;
@@ -259,7 +269,7 @@ int worker_new(sd_event *event, const WorkerSpec *spec, const WorkerHandler *han
                 .userdata = userdata,
                 .backoff_ns = WORKER_BACKOFF_MIN_NS,
         };
-        r = spec->argv ? worker_copy_argv(w, spec->argv) : worker_copy_socket(w, spec);
+        r = worker_copy_spec(w, spec);
         if (r < 0)
                 return r;
         r = sd_event_add_time(event, &w->timer, CLOCK_MONOTONIC, 0, 1, on_timer, w);
@@ -277,12 +287,29 @@ Worker *worker_free(Worker *w) {
                 return NULL;
         process_abandon(w->process);
         sd_event_source_disable_unref(w->timer);
-        argv_free(w->argv);
-        free(w->name);
-        free(w->request);
+        worker_free_spec(w);
         sd_event_unref(w->event);
         free(w);
         return NULL;
+}
+
+int worker_change(Worker *w, const WorkerSpec *spec) {
+        Worker fresh = { 0 };
+        int r = worker_copy_spec(&fresh, spec);
+
+        if (r < 0) {
+                worker_free_spec(&fresh);
+                return r;
+        }
+        worker_free_spec(w);
+        w->name = fresh.name;
+        w->argv = fresh.argv;
+        w->request = fresh.request;
+        w->address = fresh.address;
+        w->backoff_ns = WORKER_BACKOFF_MIN_NS;
+        w->not_before_ns = 0;
+        worker_await_start(w);
+        return 0;
 }
 
 int worker_start(Worker *w) {

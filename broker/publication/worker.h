@@ -56,6 +56,10 @@ typedef struct WorkerSpec {
 int worker_new(sd_event *event, const WorkerSpec *spec, const WorkerHandler *handler, void *userdata,
                Worker **ret);
 
+/* From the next start on it is another program, or another argument; if one is wanted and none runs that
+ * start is due at once. Errors as worker_new(), and nothing is changed. */
+int worker_change(Worker *w, const WorkerSpec *spec);
+
 /* No handler runs any more. A running program, whose channel the owner has closed or closes now, gets 2 s to
  * end by itself, then SIGTERM, after 5 s SIGKILL, from the event loop; if that ends earlier, nothing is
  * waited for. Takes NULL and returns NULL. */

@@ -76,11 +76,11 @@ static void launch(Launcher *l, char **argv) {
 static void launch_request(Launcher *l, Request *request) {
         _cleanup_(argv_freep) char **argv = NULL;
         _cleanup_free_ char *error = NULL;
-        char device_program[] = "framebus-v4l2";
+        char device_program[] = "framebus-v4l2", found[] = "--found";
         int r;
 
         if (request->kind == REQUEST_DEVICE) {
-                launch(l, (char *[]){ device_program, request->argument, NULL });
+                launch(l, (char *[]){ device_program, found, request->argument, NULL });
                 return;
         }
         r = catalogue_find(l->confdir, request->argument, &argv, &error);

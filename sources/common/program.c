@@ -244,13 +244,13 @@ bool program_push_buffer(Program *p, framebus_buffer *buffer_consume, const stru
 void program_fail(Program *p, const char *state, int exit_code, const char *format, ...) {
         va_list ap;
 
-        if (p->state[0])
+        if (p->reason[0])
                 return;
         va_start(ap, format);
         (void)vsnprintf(p->reason, sizeof p->reason, format, ap);
         va_end(ap);
         text_clean(p->reason);
-        log_error("%s", p->reason);
+        log_print(state[0] ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s", p->reason);
         (void)snprintf(p->state, sizeof p->state, "%s", state);
         p->done = true;
         p->exit_code = exit_code;

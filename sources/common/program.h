@@ -86,7 +86,7 @@ bool program_push_buffer(Program *p, framebus_buffer *buffer_consume, const stru
 
 /*
  * Logs and ends the loop with @exit_code; program_finish() will tell the broker @state ("failed" or "absent")
- * in the same words. The first failure counts. Works before program_publish(), too, then with a publisher
+ * in the same words; "": nothing. The first failure counts. Works before program_publish(), too, then with a publisher
  * that has no modes.
  */
 void program_fail(Program *p, const char *state, int exit_code, const char *format, ...)

@@ -57,7 +57,8 @@ void camera_probe(Camera *c) {
         }
         r = device_judge(&c->device, &why);
         if (r < 0)
-                program_fail(&c->program, "failed", EXIT_NO_CAPTURE, "%s is %s", c->path, why);
+                program_fail(&c->program, c->found ? "" : "failed", EXIT_NO_CAPTURE, "%s is %s", c->path,
+                             why);
         else {
                 r = modes_enumerate(&c->device, &c->table);
                 if (r == -ENODATA)

@@ -34,6 +34,7 @@ typedef struct Camera {
         const DeviceOps *ops;
         uint8_t edid[EDID_BLOCKS_MAX * EDID_BLOCK_SIZE];
         size_t edid_size; /* 0: none was given */
+        bool found;       /* what is no camera is not worth a word to the broker */
         Device device;
         ModeTable table;
         Stream stream;

@@ -18,6 +18,8 @@ static void print_help(void) {
                "  -d, --description=TEXT what to call it for people (default: what the device calls itself)\n"
                "  -e, --edid=FILE        what the input says of itself (default: what the device has, if "
                "anything)\n"
+               "  -f, --found            nobody named this device: tell the broker nothing if it is no "
+               "camera\n"
                "  -m, --modes            only list what the device can do\n"
                "  -h, --help             show this\n"
                "      --version          show the version\n\n"
@@ -59,6 +61,7 @@ static int parse_options(Camera *c, int argc, char **argv, bool *ret_modes) {
                 { "bus", required_argument, NULL, 'b' },
                 { "description", required_argument, NULL, 'd' },
                 { "edid", required_argument, NULL, 'e' },
+                { "found", no_argument, NULL, 'f' },
                 { "modes", no_argument, NULL, 'm' },
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, 'V' },
@@ -66,7 +69,7 @@ static int parse_options(Camera *c, int argc, char **argv, bool *ret_modes) {
         };
         int o;
 
-        while ((o = getopt_long(argc, argv, "p:b:d:e:mh", options, NULL)) >= 0)
+        while ((o = getopt_long(argc, argv, "p:b:d:e:fmh", options, NULL)) >= 0)
                 switch (o) {
                 case 'p':
                         c->options.publish = optarg;
@@ -80,6 +83,9 @@ static int parse_options(Camera *c, int argc, char **argv, bool *ret_modes) {
                 case 'e':
                         if (load_edid(c, optarg) < 0)
                                 return PROGRAM_EXIT_USAGE;
+                        break;
+                case 'f':
+                        c->found = true;
                         break;
                 case 'm':
                         *ret_modes = true;

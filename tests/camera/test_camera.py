@@ -36,6 +36,11 @@ def control(name, value, device='/dev/video0'):
     subprocess.run(['v4l2-ctl', '-d', device, '-c', f'{name}={value}'], check=True)
 
 
+def driver(verb):
+    with open(DRIVER + verb, 'w', encoding='ascii') as f:
+        f.write('vivid.0')
+
+
 def wait_until(predicate, timeout, what):
     """Seldom: every instruction of the virtual machine is emulated, and looking takes them from the frames."""
     return fbtest.wait_until(predicate, timeout, what, interval=0.3)
@@ -118,8 +123,9 @@ class CameraTest(fbtest.TestCase):
         control('percentage_of_dropped_buffers', 0)
         self.assertGreater(self.check_numbers(watcher), 0)
         self.assertGreater(watcher.lost.get('source', 0), 0)
+        # vivid gives a number twice when it is late, and begins anew when it is started again
         for (seq, device), (next_seq, next_device) in zip(watcher.frames, watcher.frames[1:]):
-            self.assertEqual(next_seq - seq, next_device - device)
+            self.assertGreaterEqual(next_seq - seq, next_device - device)
         self.check_same(viewers)
 
     def check_same(self, viewers):
@@ -136,17 +142,37 @@ class CameraTest(fbtest.TestCase):
         self.start()
         watcher = Watcher(self.conn)
         watcher.wait_frames(5)
-        with open(DRIVER + 'unbind', 'w') as f:
-            f.write('vivid.0')
+        driver('unbind')
         wait_until(lambda: self.get('State') == 'absent', 20, 'absent')
         self.assertTrue(self.get('StateReason'))
         n = len(watcher.frames)
-        with open(DRIVER + 'bind', 'w') as f:
-            f.write('vivid.0')
+        driver('bind')
         watcher.wait_frames(n + 5, 60)
         self.assertEqual(self.get('State'), 'streaming')
         self.assertIsNone(watcher.ended)
         self.check_numbers(watcher)
+
+    def test_renumbered(self):
+        """Plugged in again it is another node, as somebody still has the old one open: the name stays, and the
+        subscription. What is no camera has no source."""
+        self.start()
+        watcher = Watcher(self.conn)
+        watcher.wait_frames(3)
+        old = os.open('/dev/video0', os.O_RDONLY | os.O_CLOEXEC)
+        self.addCleanup(driver, 'bind')  # as it was, for the others
+        self.addCleanup(driver, 'unbind')
+        self.addCleanup(os.close, old)
+        driver('unbind')
+        wait_until(lambda: self.get('State') == 'absent', 20, 'absent')
+        driver('bind')
+        n = len(watcher.frames)
+        watcher.wait_frames(n + 3, 60)
+        self.assertFalse(os.path.exists('/dev/video0'))
+        self.assertIsNone(watcher.ended)
+        self.check_numbers(watcher)
+        objects, = fbtest.call(self.conn, 'org.framebus', '/org/framebus', 'org.freedesktop.DBus.ObjectManager',
+                               'GetManagedObjects')
+        self.assertEqual([path for path in objects if '/source/' in path], [SOURCE])
 
     def test_busy(self):
         """A device that somebody else streams from: failed, and who holds it; it starts by itself when free."""
@@ -154,9 +180,8 @@ class CameraTest(fbtest.TestCase):
         holder = self.enter(fbtest.Process(['v4l2-ctl', '-d', '/dev/video0', '--stream-mmap', '--stream-count=100000']))
         wait_until(lambda: '<' in holder.err() or holder.out(), 20, 'v4l2-ctl to stream')
         watcher = Watcher(self.conn)
-        wait_until(lambda: self.get('State') == 'failed', 20, 'failed')
-        self.assertIn('v4l2-ctl', self.get('StateReason'))
-        self.assertRegex(self.get('StateReason'), re.compile(rf'\b{holder.pid}\b'))
+        holds = re.compile(rf'\b{holder.pid} \(v4l2-ctl\)')
+        wait_until(lambda: holds.search(self.get('StateReason')), 20, 'who holds it')  # starting, at each attempt
         holder.stop()
         watcher.wait_frames(3, 60)
 
