@@ -86,8 +86,8 @@ bool program_push_buffer(Program *p, framebus_buffer *buffer_consume, const stru
 
 /*
  * Logs and ends the loop with @exit_code; program_finish() will tell the broker @state ("failed" or "absent")
- * in the same words; "": nothing. The first failure counts. Works before program_publish(), too, then with a publisher
- * that has no modes.
+ * in the same words; "": nothing. The first failure counts. Works before program_publish(), too, then with a
+ * publisher that has no modes.
  */
 void program_fail(Program *p, const char *state, int exit_code, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
