@@ -60,7 +60,7 @@ typedef struct Fake {
 
         unsigned n_open, n_mapped, n_requested, n_queued, n_streamon, n_streamoff;
         uint32_t pixelformat, width, height;
-        char memory[8][65536];
+        char memory[16][65536];
 } Fake;
 
 extern Fake fake;
