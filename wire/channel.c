@@ -155,7 +155,8 @@ static int channel_start(Channel *c) {
 
 static void on_pump_failed(int error, void *userdata) {
         if (error == -EMSGSIZE)
-                channel_tell_overrun(userdata, "it announced a message of more than 128 KiB");
+                channel_tell_overrun(userdata, "it announced a message of more than 384 KiB, or did not send "
+                                               "a long one to its end");
         else
                 channel_tell_closed(userdata);
 }

@@ -48,11 +48,13 @@ int detour_gather(Detour *d, int fd, uint32_t *ret_serial) {
 
 int detour_enter(const Detour *d, int bus_fd) {
         _cleanup_close_ int ours = -1, theirs = -1;
-        int r = fd_socketpair(&ours, &theirs);
+        int r = fd_socketpair(&ours, &theirs), size = (int)d->size;
 
         if (r < 0)
                 return r;
-        if (send(ours, d->bytes, d->size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)d->size)
+        /* the kernel doubles it, for what it needs itself */
+        if (setsockopt(ours, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0 ||
+            send(ours, d->bytes, d->size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)d->size)
                 return -ENOBUFS;
         return dup3(theirs, bus_fd, O_CLOEXEC) < 0 ? -errno : 0;
 }

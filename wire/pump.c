@@ -9,6 +9,8 @@
  * detour: it is taken from the socket here, and sd-bus reads it from another one.
  *
  * While half a message is there, input is edge-triggered: the loop wakes up for more of it, and sleeps else.
+ * A long message may not fit into the socket that its sender has, and would never be there to its end: so it
+ * has two seconds.
  *
  * What is left: who passed a socket of its own to AttachTo may have kept a name of our end, and take from it
  * after the look. What sd-bus then keeps is gone with the connection, but for descriptors of a bad message.
@@ -23,7 +25,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
+#include "interfaces/wire.h"
 #include "wire/ahead.h"
 #include "wire/detour.h"
 
@@ -32,11 +36,14 @@
 #define PIECES_MAX       16u
 #define KEPT_MESSAGE_MAX 4096u
 
+#define LONG_MESSAGE_NS (2 * NSEC_PER_SEC)
+
 struct Pump {
         sd_bus *bus;
         int fd; /* the socket by a number of our own: sd-bus closes its own at hang-up, and what a handler
                  * opens then may get that number, and would be taken out of epoll with this pump */
         sd_event_source *io;
+        sd_event_source *late; /* while half a long message is there */
         sd_bus_slot *filter;
         void (*failed)(int error, void *userdata);
         void *userdata;
@@ -58,6 +65,25 @@ static uint64_t n_unsent(sd_bus *bus) {
 
         (void)sd_bus_get_n_queued_write(bus, &n);
         return n;
+}
+
+static void pump_fail(Pump *p, int error) {
+        (void)sd_event_source_set_enabled(p->io, SD_EVENT_OFF);
+        p->late = sd_event_source_disable_unref(p->late);
+        p->failed(error, p->userdata);
+}
+
+static int on_late(sd_event_source *s, uint64_t usec, void *userdata) {
+        pump_fail(userdata, -EMSGSIZE);
+        return 0;
+}
+
+static void pump_watch_time(Pump *p) {
+        if (p->ahead.need <= FB_MESSAGE_SURE)
+                p->late = sd_event_source_disable_unref(p->late);
+        else if (!p->late)
+                (void)sd_event_add_time(sd_event_source_get_event(p->io), &p->late, CLOCK_MONOTONIC,
+                                        (clock_now_ns() + LONG_MESSAGE_NS) / NSEC_PER_USEC, 0, on_late, p);
 }
 
 static void pump_watch(Pump *p) {
@@ -212,12 +238,12 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         if (gone)
                 return 0;
         p->gone = NULL;
-        if (r >= 0) {
+        if (r < 0)
+                pump_fail(p, r);
+        else {
                 pump_watch(p);
-                return 0;
+                pump_watch_time(p);
         }
-        (void)sd_event_source_set_enabled(p->io, SD_EVENT_OFF);
-        p->failed(r, p->userdata);
         return 0;
 }
 
@@ -255,6 +281,7 @@ Pump *pump_free(Pump *p) {
                 *p->gone = true;
         detour_end(&p->detour);
         sd_event_source_disable_unref(p->io);
+        sd_event_source_disable_unref(p->late);
         sd_bus_slot_unref(p->filter);
         fb_close(p->fd);
         sd_bus_unref(p->bus);

@@ -94,11 +94,12 @@ static void on_closed(Channel *c, void *userdata) {
 static const ChannelHandler handler = { on_setup, on_opened, on_closed };
 
 static bool fixture_init(Fixture *f) {
-        int ours;
+        int ours, size = FB_MESSAGE_MAX; /* the kernel doubles it */
 
         *f = (Fixture){ .peer = -1, .reply_bytes = 2 };
         if (sd_event_new(&f->event) < 0 || fd_socketpair(&ours, &f->peer) < 0)
                 return false;
+        (void)setsockopt(f->peer, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
         (void)fd_set_nonblocking(f->peer);
         return channel_new_server(f->event, ours, 0, &handler, f, &f->channel) == 0;
 }

@@ -25,6 +25,14 @@ static void sockets_close(Sockets *s) {
 
 #define _cleanup_sockets_ _cleanup_(sockets_close)
 
+/* With room for the longest message. */
+static bool sockets_open(Sockets *s) {
+        int size = FB_MESSAGE_MAX;
+
+        return fd_socketpair(&s->ours, &s->theirs) >= 0 &&
+               setsockopt(s->theirs, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) >= 0;
+}
+
 static uint32_t to_wire(uint32_t v, bool big) {
         return big ? htobe32(v) : htole32(v);
 }
@@ -103,7 +111,7 @@ TEST(one_by_its_length) {
                 Ahead a = { 0 };
 
                 ROW("%u of body%s", body, i % 2 ? ", big endian" : "");
-                REQUIRE(fd_socketpair(&s.ours, &s.theirs) >= 0);
+                REQUIRE(sockets_open(&s));
                 CHECK_INT(look(&s, &a), AHEAD_NOTHING);
                 CHECK(say(&s, bytes, 15, 0));
                 CHECK_INT(look(&s, &a), AHEAD_HALF);
@@ -136,7 +144,7 @@ TEST(what_is_none) {
                 Ahead a = { 0 };
 
                 ROW("%s", rows[i].name);
-                REQUIRE(fd_socketpair(&s.ours, &s.theirs) >= 0);
+                REQUIRE(sockets_open(&s));
                 CHECK(say(&s, (const uint8_t *)rows[i].bytes, rows[i].size, 0));
                 CHECK_INT(look(&s, &a), AHEAD_BROKEN);
         }
@@ -160,7 +168,7 @@ TEST(several) {
                 size_t size = 0;
 
                 ROW("%s", rows[i].name);
-                REQUIRE(fd_socketpair(&s.ours, &s.theirs) >= 0);
+                REQUIRE(sockets_open(&s));
                 for (int n = 0; n < (int)rows[i].n; n++)
                         size += put_message(bytes + size, 0, (uint32_t)(100 + n * rows[i].step), 0, n % 2);
                 if (i == 4)
@@ -204,7 +212,7 @@ TEST(descriptors) {
                 size_t size;
 
                 ROW("%s", rows[i].name);
-                REQUIRE(fd_socketpair(&s.ours, &s.theirs) >= 0);
+                REQUIRE(sockets_open(&s));
                 size = put_message(bytes, 0, 1, rows[i].announced, false);
                 size += put_message(bytes + size, 0, 2, 0, false);
                 if (rows[i].cut > 0)
@@ -224,7 +232,7 @@ TEST(descriptors_in_a_long_one) {
                 _cleanup_sockets_ Sockets s;
                 Ahead a = { 0 };
 
-                REQUIRE(fd_socketpair(&s.ours, &s.theirs) >= 0);
+                REQUIRE(sockets_open(&s));
                 CHECK(say(&s, bytes, 9000, 0));
                 CHECK(say(&s, bytes + 9000, 100, n_fds));
                 CHECK(say(&s, bytes + 9100, size - 9100, 0));
@@ -234,11 +242,43 @@ TEST(descriptors_in_a_long_one) {
         }
 }
 
+/* A long one with them, as in a frame that claims thousands of planes. */
+TEST(a_long_one_with_descriptors) {
+        static const struct {
+                unsigned first, middle, last;
+                AheadState state;
+        } rows[] = { { 2, 0, 0, AHEAD_WHOLE },
+                     { 0, 0, 0, AHEAD_BROKEN },
+                     { 1, 0, 0, AHEAD_BROKEN },
+                     { 3, 0, 0, AHEAD_BROKEN },
+                     { 2, 1, 0, AHEAD_BROKEN },
+                     { 2, 0, 250, AHEAD_BROKEN } };
+        static uint8_t bytes[FB_MESSAGE_MAX];
+
+        /* of fields: the reply's serial, the signature, the number of descriptors; and a body */
+        memcpy(bytes, (uint8_t[]){ 'l', 2, 0, 1 }, 4);
+        memcpy(bytes + 4, (uint32_t[]){ FB_MESSAGE_MAX - 40, 5, 24 }, 12);
+        memcpy(bytes + 16, "\5\1u\0\1\0\0\0\10\1g\0\2ay\0\11\1u\0\2\0\0\0", 24);
+        for (size_t i = 0; i < FB_ELEMENTSOF(rows); i++) {
+                _cleanup_sockets_ Sockets s;
+                Ahead a = { 0 };
+
+                ROW("%u, %u, %u", rows[i].first, rows[i].middle, rows[i].last);
+                REQUIRE(sockets_open(&s));
+                CHECK(say(&s, bytes, 100000, rows[i].first));
+                CHECK(say(&s, bytes + 100000, 100000, rows[i].middle));
+                CHECK(say(&s, bytes + 200000, sizeof bytes - 200000, rows[i].last));
+                CHECK_INT(look(&s, &a), rows[i].state);
+                CHECK(!a.doubt);
+                CHECK_INT(look(&s, &a), rows[i].state); /* nothing was taken, and nothing changed */
+        }
+}
+
 TEST(a_hang_up) {
         _cleanup_sockets_ Sockets s;
         Ahead a = { 0 };
 
-        REQUIRE(fd_socketpair(&s.ours, &s.theirs) >= 0);
+        REQUIRE(sockets_open(&s));
         s.theirs = fb_close(s.theirs);
         CHECK_INT(look(&s, &a), AHEAD_END);
 }

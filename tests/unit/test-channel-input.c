@@ -136,18 +136,36 @@ TEST(the_longest) {
 }
 
 /* All of it fits into an ordinary socket before the broker takes any. */
-TEST(the_longest_waits_in_the_kernel) {
-        _cleanup_free_ char *call = long_call_new(FB_MESSAGE_MAX);
+TEST(a_long_one_waits_in_the_kernel) {
+        static const size_t sizes[] = { FB_MESSAGE_SURE, FB_MESSAGE_MAX };
+
+        for (size_t i = 0; i < FB_ELEMENTSOF(sizes); i++) {
+                _cleanup_free_ char *call = long_call_new(sizes[i]);
+                _cleanup_fixture_ Fixture f;
+
+                ROW("%zu bytes", sizes[i]);
+                REQUIRE(fixture_init(&f));
+                REQUIRE(handshake(&f));
+                CHECK(write_all(&f, call, sizes[i] - 1));
+                CHECK(sleeps(&f));
+                CHECK_INT(n_waiting(&f), (int)sizes[i] - 1);
+                CHECK(write_all(&f, call + sizes[i] - 1, 1));
+                CHECK(reaches(&f, &f.n_calls, 1));
+                CHECK_INT(n_waiting(&f), 0);
+        }
+}
+
+/* Its sender may be waiting for room that there will never be. */
+TEST(half_of_the_longest_is_not_waited_for) {
+        _cleanup_free_ char *call = long_call_new(FB_MESSAGE_SURE + 8);
         _cleanup_fixture_ Fixture f;
 
         REQUIRE(fixture_init(&f));
         REQUIRE(handshake(&f));
-        CHECK(write_all(&f, call, FB_MESSAGE_MAX - 1));
+        CHECK(write_all(&f, call, FB_MESSAGE_SURE));
         CHECK(sleeps(&f));
-        CHECK_INT(n_waiting(&f), FB_MESSAGE_MAX - 1);
-        CHECK(write_all(&f, call + FB_MESSAGE_MAX - 1, 1));
-        CHECK(reaches(&f, &f.n_calls, 1));
-        CHECK_INT(n_waiting(&f), 0);
+        CHECK(closes(&f));
+        CHECK_INT(f.n_calls, 0);
 }
 
 /* More pieces than the kernel would queue, if small. */
