@@ -32,7 +32,7 @@
 #define FB_PUBLISHER_WINDOW        8u
 #define FB_CONTROL_QUEUE_MAX       64u /* unsent messages on a channel beyond which its client is ended */
 #define FB_MESSAGE_MAX             (384u * 1024u) /* bytes of one that a channel's client sends */
-#define FB_MESSAGE_SURE            (128u * 1024u) /* fits into any stock socket; a longer one has 2 s to come */
+#define FB_MESSAGE_SURE            (128u * 1024u) /* fits into any stock socket; a longer one has 2 s */
 
 /* The grammar of source names: 1 to 64 characters out of [A-Za-z0-9._:-], not beginning with a dot. */
 static inline bool fb_source_name_is_valid(const char *name) {
