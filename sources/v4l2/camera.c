@@ -67,6 +67,8 @@ void camera_probe(Camera *c) {
                 else if (r < 0)
                         camera_fail(c, r, "asking for its modes");
         }
+        if (!c->program.done)
+                camera_open_controls(c);
         device_close(&c->device);
 }
 
@@ -399,17 +401,20 @@ void camera_run(Camera *c) {
 
         camera_set_phase(c, CAMERA_IDLE, UINT64_MAX);
         while (!p->done) {
-                struct pollfd fd = { .fd = c->device.fd,
-                                     .events = c->phase == CAMERA_RUNNING ? POLLIN | POLLPRI : POLLPRI };
+                struct pollfd fds[] = { { .fd = c->device.fd,
+                                          .events = c->phase == CAMERA_RUNNING ? POLLIN | POLLPRI : POLLPRI },
+                                        { .fd = c->panel.device.fd, .events = POLLPRI } };
 
                 camera_arm(c);
-                program_wait(p, &fd, 1);
+                program_wait(p, fds, FB_ELEMENTSOF(fds));
                 if (p->want_stop)
                         camera_stop(c);
                 if (p->want_start)
                         camera_change(c, &p->wanted);
-                else if (fd.revents && c->device.fd >= 0 && !p->done)
-                        camera_on_ready(c, fd.revents);
+                else if (fds[0].revents && c->device.fd >= 0 && !p->done)
+                        camera_on_ready(c, fds[0].revents);
+                if (fds[1].revents && !p->done)
+                        camera_on_control_events(c, fds[1].revents);
                 p->want_stop = p->want_start = false;
                 if (!p->done)
                         camera_on_time(c);
@@ -417,4 +422,5 @@ void camera_run(Camera *c) {
                         camera_expire_faults(c);
         }
         camera_stop(c);
+        panel_close(&c->panel);
 }

@@ -10,6 +10,7 @@
 #include "sources/v4l2/faults.h"
 #include "sources/v4l2/input.h"
 #include "sources/v4l2/modes.h"
+#include "sources/v4l2/panel.h"
 #include "sources/v4l2/stream.h"
 
 /* Exit codes beyond those of program.h. */
@@ -39,6 +40,7 @@ typedef struct Camera {
         ModeTable table;
         Stream stream;
         Faults faults;
+        Panel panel;
 
         CameraPhase phase;
         struct framebus_mode wanted; /* unless idle */
@@ -71,3 +73,10 @@ void camera_tell(Camera *c, const char *state, const char *format, ...) __attrib
 void camera_count(Camera *c, Fault fault, uint64_t n);
 /* Logs which are over. */
 void camera_expire_faults(Camera *c);
+
+/* ---- camera-controls.c ---- */
+
+/* While the device is open: one that can be opened only once is left to its frames. Before publishing. */
+void camera_open_controls(Camera *c);
+/* The panel's descriptor has something. */
+void camera_on_control_events(Camera *c, short revents);

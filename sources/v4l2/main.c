@@ -132,6 +132,7 @@ int main(int argc, char **argv) {
                 .options = { .name = "framebus-v4l2", .driver = "v4l2" },
                 .ops = &device_ops_libv4l2,
                 .device = DEVICE_NULL,
+                .panel = { .device = DEVICE_NULL },
         };
         bool modes = false;
         int r;

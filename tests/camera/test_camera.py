@@ -24,6 +24,11 @@ SOURCE = '/org/framebus/source/video0'
 DRIVER = '/sys/bus/platform/drivers/vivid/'
 
 
+# What v4l2-ctl calls them.
+TYPES = {'int': 'integer', 'bool': 'boolean', 'menu': 'menu', 'intmenu': 'integer-menu', 'button': 'button',
+         'str': 'string', 'bitmask': 'bitmask', 'int64': 'integer64'}
+
+
 def fourcc_variant(text):
     return GLib.Variant('u', struct.unpack('<I', text.encode())[0])
 
@@ -136,6 +141,61 @@ class CameraTest(fbtest.TestCase):
         for seq in common:
             self.assertEqual(seen[0][seq], ['NV12', '320x180', *seen[0][seq][2:]])
             self.assertTrue(seen[0][seq] == seen[1][seq] == seen[2][seq], seq)
+
+    def on_controls(self, member, signature=None, *values):
+        parameters = GLib.Variant(signature, values) if signature else None
+        return fbtest.call(self.conn, 'org.framebus', SOURCE, 'org.framebus.Controls1', member, parameters,
+                           timeout=60)[0]
+
+    def check_controls(self, ours):
+        """The same as v4l2-ctl lists, in names, types, ranges and values; the numbers of those that were compared."""
+        listed = subprocess.run(['v4l2-ctl', '-d', '/dev/video0', '-L'], check=True, capture_output=True,
+                                text=True).stdout
+        theirs = {name.replace('_', '-'): (TYPES[kind], dict(re.findall(r'(\w+)=(\S+)', rest)))
+                  for name, kind, rest in re.findall(r'^ *(\w+) 0x\w+ \((\w+)\) *:(.*)$', listed, re.M)
+                  if kind in TYPES and 'dims=' not in rest}
+        self.assertEqual(sorted(ours), sorted(theirs))
+        for name, (kind, numbers) in theirs.items():
+            control = ours[name]
+            with self.subTest(name):
+                self.assertEqual(control['type'], kind)
+                keys = {'min', 'max', 'step', 'default'} if kind == 'string' or 'volatile' in control.get('flags', ()) \
+                    else {'min', 'max', 'step', 'default', 'value'}
+                for key in keys & set(numbers) & set(control):      # v4l2-ctl prints bits as signed
+                    self.assertEqual(int(control[key]), int(numbers[key], 0) % 2 ** 32 if kind == 'bitmask' else
+                                     int(numbers[key], 0), key)
+                if kind == 'menu':
+                    block = listed.partition(name.replace('-', '_') + ' 0x')[2]
+                    for value, text in control['items']:
+                        self.assertIn(f'{value}: {text}', block)
+        return len(theirs)
+
+    def test_controls(self):
+        """v4l2-ctl and we list the same, hear of what the other sets, and refuse what the device has not."""
+        self.start()
+        ours = {c['id']: c for c in self.on_controls('List')}
+        self.assertGreater(self.check_controls(ours), 20)
+        for values in ({'brightness': GLib.Variant('i', 77), 'hue': GLib.Variant('i', 3)},
+                       {'contrast': GLib.Variant('i', 9)}):
+            now = self.on_controls('Set', '(a{sv})', values)    # nobody watches
+            self.assertEqual(now, {name: value.unpack() for name, value in values.items()})
+        got = subprocess.run(['v4l2-ctl', '-d', '/dev/video0', '-C', 'brightness,hue,contrast'], check=True,
+                             capture_output=True, text=True).stdout
+        self.assertEqual(got, 'brightness: 77\nhue: 3\ncontrast: 9\n')
+        with self.assertRaisesRegex(GLib.Error, 'brightness takes 0 to 255 in steps of 1, not 300'):
+            self.on_controls('Set', '(a{sv})', {'hue': GLib.Variant('i', 5), 'brightness': GLib.Variant('i', 300)})
+        self.assertEqual(self.on_controls('Get', '(as)', ['hue']), {'hue': 3})
+
+        watcher, changed = Watcher(self.conn), {}
+        self.conn.signal_subscribe('org.framebus', 'org.framebus.Controls1', 'Changed', SOURCE, None,
+                                   Gio.DBusSignalFlags.NONE, lambda *args: changed.update(args[5].unpack()[0]))
+        watcher.wait_frames(2)
+        control('brightness', 99)
+        wait_until(lambda: changed.get('brightness') == 99, 30, 'a change that v4l2-ctl made')
+        self.assertEqual(self.on_controls('Get', '(as)', ['brightness']), {'brightness': 99})
+        self.assertEqual(self.on_controls('Set', '(a{sv})', {'saturation': GLib.Variant('i', 11)}), {'saturation': 11})
+        wait_until(lambda: changed.get('saturation') == 11, 30, 'a change that we made')
+        watcher.wait_frames(len(watcher.frames) + 2)
 
     def test_unplug(self):
         """Unplugged and plugged in again: absent, with the reason; the same subscription goes on."""
