@@ -147,7 +147,11 @@ _Noreturn void peer_run_viewer(Shared *s, unsigned int i, const char *address, c
 const char *way_to_string(Way w);
 const char *way_describe(Way w);
 
-/* framebusd lets 48 frames be under way on the bus, and a window is at least one. */
+/* framebusd grants that many file descriptors on the bus: a viewer's window, and one more for each. */
+#define BUS_GRANTS_MAX  60u
+#define BUS_VIEWERS_MAX (BUS_GRANTS_MAX / 2)
+
+/* Not more than there can be. */
 unsigned int way_clamp(Way w, unsigned int viewers);
 
 /* One cell. -EOPNOTSUPP: cannot be measured here; -ETIMEDOUT: no frame came; -ECHILD: a process ended. */

@@ -17,7 +17,6 @@
 #include "base/fd.h"
 #include "bench/report.h"
 
-#define BUS_VIEWERS_MAX 48
 
 volatile sig_atomic_t interrupted;
 
@@ -26,7 +25,7 @@ static const char usage[] = "framebus-bench [OPTIONS]\n"
                             "  --seconds=S            how long (default 3)\n"
                             "  --rate=HZ              frames a second (default 60)\n"
                             "  --size=WxH             of an NV12 picture (default 640x480)\n"
-                            "  --subscribers=N,…      up to 64 (default 1,4,16,64); the bus takes 48: "
+                            "  --subscribers=N,…      up to 64 (default 1,4,16,64); the bus takes 30: "
                             "measured, too, if there are more\n"
                             "  --ways=W,…             of relay, fan-out, peer, daemon-bare, broker-bare, "
                             "bus-daemon, bus-broker\n"
@@ -183,7 +182,7 @@ static int arguments_parse(Bench *b, int argc, char **argv) {
         return optind == argc ? 0 : -EINVAL;
 }
 
-/* The bus is measured up to 48 viewers, everything else at the numbers that were asked for. */
+/* The bus is measured up to BUS_VIEWERS_MAX, everything else at the numbers that were asked for. */
 static bool is_wanted(const Bench *b, Way w, unsigned int viewers, bool only_for_bus) {
         bool bus = w >= WAY_DAEMON_BARE;
 
@@ -243,7 +242,7 @@ static void run(Bench *b, bool bus_size_added) {
         }
 }
 
-/* Adds 48 if there is more, for the bus. */
+/* Adds BUS_VIEWERS_MAX if there is more, for the bus. */
 static bool bus_size_add(Report *r) {
         unsigned int n = r->n_viewers;
 

@@ -16,7 +16,6 @@
 
 #define SETTLE_NS  (300 * NSEC_PER_MSEC)
 #define READY_NS   (15 * NSEC_PER_SEC)
-#define BUS_FRAMES 48 /* FB_BUS_FDS_MAX */
 
 static const struct {
         const char *name, *description;
@@ -42,7 +41,7 @@ const char *way_describe(Way w) {
 }
 
 unsigned int way_clamp(Way w, unsigned int viewers) {
-        return ways[w].bus && !ways[w].bare && viewers > BUS_FRAMES ? BUS_FRAMES : viewers;
+        return ways[w].bus && !ways[w].bare && viewers > BUS_VIEWERS_MAX ? BUS_VIEWERS_MAX : viewers;
 }
 
 static void sleep_ns(uint64_t ns) {

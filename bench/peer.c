@@ -151,7 +151,7 @@ _Noreturn void peer_run_viewer(Shared *s, unsigned int i, const char *address, c
 }
 
 int peer_start(Group *g, Shared *s, const Config *c, const char *address, bool bus, unsigned int viewers) {
-        unsigned int window = bus && viewers * 4 > 48 ? 48 / viewers : 4;
+        unsigned int room = BUS_GRANTS_MAX / viewers - 1, window = bus && room < 4 ? room : 4;
         pid_t pid;
 
         pid = group_fork(g, ROLE_SOURCE);

@@ -147,9 +147,9 @@ void report_print_markdown(Report *r) {
              "delivery is user "
              "and\nsystem time of all processes, the bus's included; in the middle stands the broker, the "
              "relay, or, in "
-             "fan-out, the\nsource. On the bus at most 48 frames are under way in all: at 48 viewers each "
-             "has a window of "
-             "1, and there are no more.\nThe ways:\n");
+             "fan-out, the\nsource. On the bus each viewer takes its window and one more of 60 descriptors: "
+             "at 30 "
+             "viewers each has a\nwindow of 1, and there are no more.\nThe ways:\n");
         for (Way w = 0; w < _WAY_MAX; w++)
                 printf("- %s: %s\n", way_to_string(w), way_describe(w));
         n = targets_make(r, targets);
