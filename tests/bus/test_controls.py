@@ -5,6 +5,8 @@ refused with what is allowed; a publisher that does not answer, or goes, costs i
 anything.
 """
 
+import time
+
 import fbtest
 import programs
 from gi.repository import Gio, GLib
@@ -197,10 +199,13 @@ class Sense(Controls):
         self.start()
         publisher = Publisher(self, 'cam', [control('brightness', 'integer', x(0), min=0, max=1000)])
         told = self.changes('cam')
+        began = time.monotonic()
         for i in range(1, 301):
-            publisher.say('ControlChanged', '(a{sv})', {'brightness': x(i)})
+            publisher.channel.conn.call(None, PUBLICATION_PATH, PUBLICATION, 'ControlChanged',
+                                        GLib.Variant('(a{sv})', ({'brightness': x(i)},)), None,
+                                        Gio.DBusCallFlags.NONE, -1, None, None)
         fbtest.wait_until(lambda: told and told[-1][2][0] == {'brightness': 300}, what='the last change')
-        self.assertLess(len(told), 290)
+        self.assertLess(len(told), 32 * (time.monotonic() - began + 2))
 
     def test_volatile_is_asked_for(self):
         self.start()
@@ -248,12 +253,11 @@ class Silence(Controls):
         cookies = []
         Publisher(self, 'mute', ALL, lambda _p, _m, cookie, _a: cookies.append(cookie))
         Publisher(self, 'cam', ALL)
+        others = [self.bus.connect() for _ in range(4)]
         mine = [self.begin('mute', 'Set', GLib.Variant('(a{sv})', ({'flip': x(1)},))) for _ in range(17)]
         fbtest.wait_until(lambda: mine[16], what='a refusal')
         self.assertEqual(fbtest.error_name(mine[16][0]), programs.ERROR + 'LimitsExceeded')
         self.assertIn('16 calls of your connection', mine[16][0].message)
-        self.assertEqual([m for m in mine[:16] if m], [])
-        others = [self.bus.connect() for _ in range(4)]
         theirs = [self.begin('mute', 'Get', GLib.Variant('(as)', (['gain'],)), conn) for conn in others
                   for _ in range(13)]
         fbtest.wait_until(lambda: sum(bool(t) for t in theirs) == 52 - 48, what='refusals')
