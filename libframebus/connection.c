@@ -197,6 +197,7 @@ static framebus *connection_free(framebus *fb) {
         sd_event_source_disable_unref(fb->candidate_deadline);
         sd_bus_close_unref(fb->candidate);
         sd_bus_close_unref(fb->bus);
+        room_deinit(&fb->room);
         sd_event_unref(fb->event);
         free(fb->former_owner);
         free(fb->address);
@@ -217,6 +218,7 @@ static int connection_new(framebus **ret_fb) {
         list_init(&fb->publishers);
         list_init(&fb->queries);
         list_init(&fb->watches);
+        room_init(&fb->room);
         list_init(&fb->control_watches);
         r = sd_event_new(&fb->event);
         if (r < 0)
@@ -300,6 +302,17 @@ static void connection_finish(framebus *fb) {
                 control_watch_reap(controls);
 }
 
+/* One message, one timer… */
+static int dispatch(framebus *fb) {
+        int r;
+
+        if (fb->n_by_bus > 0)
+                room_make(&fb->room, sd_event_get_fd(fb->event));
+        r = sd_event_dispatch(fb->event);
+        room_restore(&fb->room, sd_event_get_fd(fb->event));
+        return r;
+}
+
 FB_PUBLIC int framebus_process(framebus *fb) {
         int r, n = 0;
 
@@ -307,7 +320,7 @@ FB_PUBLIC int framebus_process(framebus *fb) {
                 return -EBUSY;
         fb->processing = true;
         while ((r = event_poll(fb->event)) > 0 && n++ < DISPATCHES_MAX) {
-                r = sd_event_dispatch(fb->event);
+                r = dispatch(fb);
                 if (r < 0)
                         break;
         }

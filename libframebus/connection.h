@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "libframebus/framebus.h"
+#include "libframebus/room.h"
 
 #define CALL_DEADLINE_USEC (25u * 1000000u)
 #define SEARCH_DEADLINE_NS (5 * NSEC_PER_SEC)
@@ -38,6 +39,8 @@ struct framebus {
         bool has_broker;
         bool lost;
         bool processing;
+        Room room;
+        unsigned int n_by_bus; /* open subscriptions whose frames come by the bus */
         List waiters;       // Waiter::link
         List subscriptions; // framebus_subscription::link
         List publishers;    // framebus_publisher::link

@@ -228,7 +228,7 @@ struct framebus_subscription_events {
         void (*frame)(framebus_subscription *sub, framebus_frame *frame, void *userdata);
         /** @count frames were lost before the next one; @reason as in org.framebus.Subscription1.Lost, or
          * "bad-payload" for frames that failed this library's checks, or "incomplete" for ones that came
-         * without their descriptors. */
+         * without their descriptors, or found no room for them in this process. */
         void (*lost)(framebus_subscription *sub, uint64_t count, const char *reason, void *userdata);
         void (*suspended)(framebus_subscription *sub, const char *reason, void *userdata);
         void (*resumed)(framebus_subscription *sub, void *userdata);

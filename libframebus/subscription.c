@@ -125,7 +125,8 @@ static void on_frame(framebus_subscription *sub, sd_bus_message *m) {
                 frame_reject(sub, m, "bad-payload");
                 return;
         }
-        frame = r < 0 ? NULL : held_frame_new(sub, wire_frame);
+        /* a frame that holds the last descriptors would cost the connection with the next message */
+        frame = r < 0 || sub->fb->room.given ? NULL : held_frame_new(sub, wire_frame);
         if (!frame) {
                 frame_reject(sub, m, "incomplete");
                 return;
@@ -256,6 +257,7 @@ FB_PUBLIC int framebus_subscribe(framebus *fb, const char *source,
         if (!sub->source)
                 return -ENOMEM;
         list_append(&fb->subscriptions, &sub->link);
+        fb->n_by_bus += sub->options.transport == FRAMEBUS_TRANSPORT_BUS;
         attach_begin(sub);
         *ret_sub = take_ptr(sub);
         return 0;
@@ -269,6 +271,7 @@ FB_PUBLIC framebus_subscription *framebus_subscription_close(framebus_subscripti
         if (!sub->channel && subscription_new_call(sub, "Close", &m) >= 0)
                 (void)subscription_send(sub, m);
         sub->closed = true;
+        sub->fb->n_by_bus -= sub->options.transport == FRAMEBUS_TRANSPORT_BUS;
         held_frames_disown(sub);
         attach_forget(sub);
         list_remove(&sub->waiter.link);

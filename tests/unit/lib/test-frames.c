@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../test.h"
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/memfd.h"
 #include "fake.h"
 #include "interfaces/names.h"
@@ -280,6 +282,37 @@ TEST(bus_subscription_follows_the_owner) {
         rig_until_log(&rig, "frame:3 ");
         framebus_subscription_close(sub);
         CHECK(rig_until(&rig, rig.fake.n_close == 1));
+        rig_stop(&rig);
+}
+
+/* sd-bus would give up the bus with the first frame that finds no room. */
+TEST(bus_survives_a_full_table_of_descriptors) {
+        struct rlimit limit, low;
+        int filler[256], n = 0, before;
+        Rig rig;
+
+        REQUIRE(subscribed(&rig, FRAMEBUS_TRANSPORT_BUS));
+        CHECK_INT(fake_frame(&rig.fake, 1), 1);
+        rig_until_log(&rig, "frame:1 ");
+        before = test_count_fds();
+        for (uint64_t seq = 2; seq <= 4; seq++)
+                CHECK_INT(fake_frame(&rig.fake, seq), 1);
+        rig.log[0] = 0;
+        getrlimit(RLIMIT_NOFILE, &limit);
+        low = (struct rlimit){ 128, limit.rlim_max };
+        REQUIRE_INT(setrlimit(RLIMIT_NOFILE, &low), 0);
+        while (n < 256 && (filler[n] = fd_dup_cloexec(0)) >= 0)
+                n++;
+        rig_until_log(&rig, "lost:1:incomplete lost:1:incomplete lost:1:incomplete ");
+        CHECK(!strstr(rig.log, "frame:"));
+        CHECK(rig.process_result >= 0);
+        while (n > 0)
+                close(filler[--n]);
+        setrlimit(RLIMIT_NOFILE, &limit);
+
+        CHECK_INT(fake_frame(&rig.fake, 5), 1);
+        rig_until_log(&rig, "frame:5 ");
+        CHECK_INT(test_count_fds(), before);
         rig_stop(&rig);
 }
 
