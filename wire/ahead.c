@@ -3,15 +3,13 @@
  * A message with descriptors is looked at alone. The peek ends behind the first piece (a send of its own, to
  * the kernel) that carries some, so what it shows may be less than what is there; then, and if it matters,
  * the kernel is asked how much. Descriptors in several pieces of one message, or in front of its header's
- * end, are refused: no D-Bus library sends such. A message with descriptors that is longer than the peek is
- * looked at to its end.
+ * end, are refused: no D-Bus library sends such.
  */
 #include "wire/ahead.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -45,13 +43,12 @@ static int count_and_close(struct msghdr *m) {
         return m->msg_flags & MSG_CTRUNC ? -1 : n;
 }
 
-/* @ret_fds: how many are in the last piece that was seen; -1: not known. */
-static ssize_t peek_into(int fd, void *bytes, size_t size, int *ret_fds) {
+static int peek(int fd, Peek *ret) {
         union {
                 char buffer[CMSG_SPACE(FDS_A_PIECE_MAX * sizeof(int))];
                 struct cmsghdr align;
         } control;
-        struct iovec iov = { bytes, size };
+        struct iovec iov = { ret->bytes, sizeof ret->bytes };
         struct msghdr m = { .msg_iov = &iov,
                             .msg_iovlen = 1,
                             .msg_control = &control,
@@ -60,35 +57,9 @@ static ssize_t peek_into(int fd, void *bytes, size_t size, int *ret_fds) {
 
         if (n < 0)
                 return -errno;
-        *ret_fds = m.msg_controllen > 0 || (m.msg_flags & MSG_CTRUNC) ? count_and_close(&m) : 0;
-        return n;
-}
-
-static int peek(int fd, Peek *ret) {
-        ssize_t n = peek_into(fd, ret->bytes, sizeof ret->bytes, &ret->n_fds);
-
-        if (n < 0)
-                return (int)n;
         ret->n = (size_t)n;
+        ret->n_fds = m.msg_controllen > 0 || (m.msg_flags & MSG_CTRUNC) ? count_and_close(&m) : 0;
         return 0;
-}
-
-/* Whether @total bytes have @n_fds in the first piece and none in another. */
-static bool has_fds_in_front(int fd, size_t total, uint32_t n_fds) {
-        _cleanup_free_ uint8_t *bytes = malloc(total);
-        int off = 0, n_here, expected = (int)n_fds;
-        size_t at = 0;
-        ssize_t n;
-
-        if (!bytes || setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof off) < 0)
-                return false;
-        /* each goes on where the last one ended */
-        while (at < total && (n = peek_into(fd, bytes, total - at, &n_here)) > 0 && n_here == expected) {
-                at += (size_t)n;
-                expected = 0;
-        }
-        off = -1;
-        return setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof off) >= 0 && at == total;
 }
 
 static size_t count_queued(int fd) {
@@ -117,16 +88,16 @@ static AheadState judge_first(int fd, const Peek *p, Header *ret) {
 
 /* Whether the first message has the descriptors that it speaks of, as far as can be seen: not where the piece
  * that has some begins. */
-static bool has_its_fds(int fd, const Peek *p, const Header *h, bool *ret_doubt) {
+static bool has_its_fds(const Peek *p, const Header *h, bool *ret_doubt) {
         *ret_doubt = false;
         if (p->n >= h->total && p->n_fds == 0)
                 return h->n_fds == 0;
         if (p->n == h->total && p->n < sizeof p->bytes)
                 return p->n_fds == (int)h->n_fds;
-        if (h->n_fds > 0 && p->n == sizeof p->bytes)
-                return p->n_fds == (int)h->n_fds && has_fds_in_front(fd, h->total, h->n_fds);
         *ret_doubt = true; /* long, or followed by something with descriptors */
-        return h->n_fds == 0 && (p->n >= h->total || p->n == sizeof p->bytes);
+        if (p->n < h->total)
+                return p->n == sizeof p->bytes && (h->n_fds == 0 || p->n_fds == (int)h->n_fds);
+        return h->n_fds == 0;
 }
 
 /* As far as it is sure; what is wrong with one of them is found when it is the first. */
@@ -164,7 +135,7 @@ AheadState ahead_look(int fd, Ahead *a) {
                 a->size = (uint32_t)h.total;
         if (state != AHEAD_WHOLE)
                 return state;
-        if (!has_its_fds(fd, &p, &h, &a->doubt))
+        if (!has_its_fds(&p, &h, &a->doubt))
                 return AHEAD_BROKEN;
         a->serials[a->n++] = h.serial;
         if (!a->doubt && p.n_fds == 0)

@@ -220,7 +220,7 @@ static int pump_turn(Pump *p, sd_bus *bus, uint32_t revents, const bool *gone) {
         if (!takes_detour(p, state))
                 return take_messages(p, bus, gone);
         if (p->detour.size == 0) {
-                r = detour_begin(&p->detour, p->ahead.size);
+                r = detour_begin(&p->detour, p->ahead.size, state == AHEAD_WHOLE);
                 p->ahead.need = 0;
         }
         return r < 0 ? r : take_by_detour(p, bus, gone);

@@ -244,6 +244,8 @@ static bool write_with_fds(Fixture *f, const char *data, size_t size, unsigned n
                             .msg_controllen = CMSG_SPACE(n_fds * sizeof(int)) };
         struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
+        if (n_fds == 0)
+                return write(f->peer, data, size) == (ssize_t)size;
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
@@ -329,6 +331,53 @@ TEST(descriptors_of_the_message_after) {
                 CHECK(write_all(&f, call, n));
                 CHECK(reaches(&f, &f.n_calls, 3 * round));
                 CHECK(sleeps(&f));
+        }
+}
+
+/* A long call that speaks of two, with as many in front, in the middle and at its end, and a short one that
+ * has two behind it. */
+TEST(descriptors_of_a_long_one) {
+        static const struct {
+                unsigned front, middle, end;
+                bool passes;
+        } rows[] = { { 2, 0, 0, true },  { 1, 0, 0, false }, { 3, 0, 0, false }, { 2, 1, 0, false },
+                     { 2, 0, 2, false }, { 2, 0, 30, false } };
+        const size_t size = 50000, part = 20000;
+
+        for (size_t i = 0; i < FB_ELEMENTSOF(rows); i++) {
+                _cleanup_free_ char *call = long_call_new(size);
+                char next[256] = { 0 };
+                uint32_t fields;
+                size_t n;
+                _cleanup_fixture_ Fixture f;
+                int n_open;
+
+                ROW("%u, %u, %u", rows[i].front, rows[i].middle, rows[i].end);
+                memcpy(&fields, call + 12, sizeof fields);
+                n = (16 + fields + 7) / 8 * 8; /* where the body begins: the field goes there, ahead of it */
+                memmove(call + n + 8, call + n, size - n);
+                memcpy(call + n, "\11\1u\0\2\0\0\0", 8);
+                put_u32(call + 12, (uint32_t)(n + 8 - 16));
+                n = put_call(next, 2);
+                memcpy(next + n, "\11\1u\0\2\0\0\0", 8);
+                put_u32(next + 12, (uint32_t)(n + 8 - 16));
+                REQUIRE(fixture_init(&f));
+                REQUIRE(handshake(&f));
+                settle(&f);
+                n_open = test_count_fds();
+                CHECK(write_with_fds(&f, call, part, rows[i].front));
+                CHECK(write_with_fds(&f, call + part, part, rows[i].middle));
+                CHECK(write_with_fds(&f, call + 2 * part, size + 8 - 2 * part, rows[i].end));
+                CHECK(write_with_fds(&f, next, n + 8, 2));
+                if (rows[i].passes) {
+                        CHECK(reaches(&f, &f.n_calls, 2));
+                        CHECK_INT(test_count_fds(), n_open);
+                        continue;
+                }
+                CHECK(closes(&f));
+                CHECK_INT(f.n_calls, 0);
+                f.channel = channel_free(f.channel);
+                CHECK_INT(test_count_fds(), n_open - 1 - 1);
         }
 }
 
