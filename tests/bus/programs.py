@@ -367,6 +367,7 @@ class TestCase(fbtest.TestCase):
 
     def send(self, publisher, n=1, *, way=None):
         """n frames, one after the other, and until the broker has them."""
+        publisher.wait_event('sent')        # the one that comes by itself
         before = len(publisher.events('sent'))
         publisher.tell(*['send'] + [way] * bool(way))
         for _ in range(n - 1):

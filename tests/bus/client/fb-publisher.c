@@ -128,7 +128,11 @@ static void call_print(Publisher *p, const char *member, const char *a, const ch
 
 static void on_command(char **words, void *userdata) {
         Publisher *p = userdata;
+        int r = 1;
 
+        /* who commands may know already what the broker has said: a Start, above all */
+        while (r > 0 && p->channel)
+                r = sd_bus_process(p->channel, NULL);
         if (strcmp(words[0], "quit") == 0)
                 (void)sd_event_exit(p->event, 0);
         else if (strcmp(words[0], "destroy") == 0)
