@@ -60,8 +60,8 @@ ROUNDS = [
     Round('gcc', 'gcc, all suites', 'gcc', ['-Dbuildtype=debugoptimized'],
           lambda suite, _name: suite != 'camera', scale=3),
     # A virtual machine brings its own factor, as each of its instructions is emulated.
-    Round('camera', 'a camera in a virtual machine', 'gcc', ['-Dbuildtype=debugoptimized'], chosen('camera/*'),
-          scale=0, parallel=1),
+    Round('camera', 'cameras and screens in virtual machines', 'gcc', ['-Dbuildtype=debugoptimized'],
+          chosen('camera/*'), scale=0, parallel=2),
     Round('clang', 'clang', 'clang', ['-Dbuildtype=release', '-Db_ndebug=false'],
           chosen('unit/*', 'lint/*', 'bus/main-broker'), scale=3, env={'CC': 'clang'}),
     Round('sanitizers', 'address and undefined-behaviour sanitizers, fault points', 'sanitizers', FAULTS,
