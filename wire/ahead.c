@@ -131,7 +131,7 @@ AheadState ahead_look(int fd, Ahead *a) {
         state = judge_first(fd, &p, &h);
         if (state == AHEAD_HALF)
                 a->need = (uint32_t)h.total;
-        if (p.n >= HEADER_FIXED_BYTES && (state == AHEAD_HALF || state == AHEAD_WHOLE))
+        if (p.n >= HEADER_FIXED_BYTES && (state == AHEAD_WHOLE || (state == AHEAD_HALF && p.n_fds == 0)))
                 a->size = (uint32_t)h.total;
         if (state != AHEAD_WHOLE)
                 return state;

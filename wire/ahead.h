@@ -24,7 +24,7 @@ typedef enum AheadState {
 typedef struct Ahead {
         unsigned int n;
         bool doubt;    /* the first one may have other descriptors than it speaks of */
-        uint32_t size; /* of the first one, 0: not known */
+        uint32_t size; /* of the first one; 0: not known, or AHEAD_HALF with descriptors */
         uint32_t need; /* AHEAD_HALF: nothing changes before so many bytes are there */
         uint32_t serials[AHEAD_MAX]; /* strictly ascending: by them one sees that sd-bus took this one */
 } Ahead;

@@ -9,8 +9,8 @@
  * detour: it is taken from the socket here, and sd-bus reads it from another one.
  *
  * While half a message is there, input is edge-triggered: the loop wakes up for more of it, and sleeps else.
- * A long message may not fit into the socket that its sender has, and would never be there to its end: so it
- * has two seconds.
+ * It may be that its end can never come, since the kernel queues only so many bytes, or pieces: so after a
+ * moment a short message is taken as far as it is there, and a long one has two seconds.
  *
  * What is left: who passed a socket of its own to AttachTo may have kept a name of our end, and take from it
  * after the look. What sd-bus then keeps is gone with the connection, but for descriptors of a bad message.
@@ -31,10 +31,10 @@
 #include "wire/ahead.h"
 #include "wire/detour.h"
 
-/* A client may write a message in any number of pieces; the kernel lets it queue a few dozen, if small. So a
- * message that comes in more, if it is not long, is kept here. */
-#define PIECES_MAX       16u
+/* A client may write a message in any number of pieces, and the kernel queues a few dozen. So one that is not
+ * there to its end after so long is kept here, up to so many bytes, unless descriptors are with it. */
 #define KEPT_MESSAGE_MAX 4096u
+#define KEPT_AFTER_NS    (50 * NSEC_PER_MSEC)
 
 #define LONG_MESSAGE_NS (2 * NSEC_PER_SEC)
 
@@ -43,13 +43,13 @@ struct Pump {
         int fd; /* the socket by a number of our own: sd-bus closes its own at hang-up, and what a handler
                  * opens then may get that number, and would be taken out of epoll with this pump */
         sd_event_source *io;
-        sd_event_source *late; /* while half a long message is there */
+        sd_event_source *late; /* while half a message is there */
+        bool late_is_long, is_late;
         sd_bus_slot *filter;
         void (*failed)(int error, void *userdata);
         void *userdata;
         uint32_t events;
         Ahead ahead;       /* what the last look said */
-        unsigned int n_pieces; /* of the message that is not all there, at least */
         Detour detour;
         bool waits;        /* for room to send, before a message can make its detour */
         bool away;         /* sd-bus's number stands for another socket */
@@ -71,19 +71,6 @@ static void pump_fail(Pump *p, int error) {
         (void)sd_event_source_set_enabled(p->io, SD_EVENT_OFF);
         p->late = sd_event_source_disable_unref(p->late);
         p->failed(error, p->userdata);
-}
-
-static int on_late(sd_event_source *s, uint64_t usec, void *userdata) {
-        pump_fail(userdata, -EMSGSIZE);
-        return 0;
-}
-
-static void pump_watch_time(Pump *p) {
-        if (p->ahead.need <= FB_MESSAGE_SURE)
-                p->late = sd_event_source_disable_unref(p->late);
-        else if (!p->late)
-                (void)sd_event_add_time(sd_event_source_get_event(p->io), &p->late, CLOCK_MONOTONIC,
-                                        (clock_now_ns() + LONG_MESSAGE_NS) / NSEC_PER_USEC, 0, on_late, p);
 }
 
 static void pump_watch(Pump *p) {
@@ -194,9 +181,8 @@ static int send_on(sd_bus *bus) {
 static bool takes_detour(Pump *p, AheadState state) {
         if (p->detour.size > 0)
                 return true;
-        p->n_pieces = state == AHEAD_HALF ? p->n_pieces + 1 : 0;
         return (state == AHEAD_WHOLE && p->ahead.doubt) ||
-               (p->n_pieces > PIECES_MAX && p->ahead.size > 0 && p->ahead.size <= KEPT_MESSAGE_MAX);
+               (state == AHEAD_HALF && p->is_late && p->ahead.size > 0 && p->ahead.size <= KEPT_MESSAGE_MAX);
 }
 
 static int pump_turn(Pump *p, sd_bus *bus, uint32_t revents, const bool *gone) {
@@ -226,8 +212,9 @@ static int pump_turn(Pump *p, sd_bus *bus, uint32_t revents, const bool *gone) {
         return r < 0 ? r : take_by_detour(p, bus, gone);
 }
 
-static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
-        Pump *p = userdata;
+static void pump_watch_time(Pump *p);
+
+static void pump_run(Pump *p, uint32_t revents) {
         sd_bus *bus = sd_bus_ref(p->bus); /* a handler may free the pump, and its reference with it */
         bool gone = false;
         int r;
@@ -236,7 +223,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         r = pump_turn(p, bus, revents, &gone);
         sd_bus_unref(bus);
         if (gone)
-                return 0;
+                return;
         p->gone = NULL;
         if (r < 0)
                 pump_fail(p, r);
@@ -244,7 +231,39 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
                 pump_watch(p);
                 pump_watch_time(p);
         }
+}
+
+static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        pump_run(userdata, revents);
         return 0;
+}
+
+static int on_late(sd_event_source *s, uint64_t usec, void *userdata) {
+        Pump *p = userdata;
+
+        p->is_late = true;
+        if (p->ahead.need > FB_MESSAGE_SURE)
+                pump_fail(p, -EMSGSIZE);
+        else {
+                p->ahead.need = 0; /* look again */
+                pump_run(p, 0);
+        }
+        return 0;
+}
+
+static void pump_watch_time(Pump *p) {
+        bool is_long = p->ahead.need > FB_MESSAGE_SURE;
+        uint64_t left_ns = is_long ? LONG_MESSAGE_NS : KEPT_AFTER_NS;
+
+        if (p->ahead.need == 0 || is_long != p->late_is_long) {
+                p->late = sd_event_source_disable_unref(p->late);
+                p->is_late = false;
+        }
+        if (p->ahead.need == 0 || p->late)
+                return;
+        p->late_is_long = is_long;
+        (void)sd_event_add_time(sd_event_source_get_event(p->io), &p->late, CLOCK_MONOTONIC,
+                                (clock_now_ns() + left_ns) / NSEC_PER_USEC, 0, on_late, p);
 }
 
 int pump_new(sd_event *event, sd_bus *bus, int64_t priority, void (*failed)(int error, void *userdata),
