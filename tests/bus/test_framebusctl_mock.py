@@ -255,10 +255,10 @@ class Failing(Test):
                 self.assertIn('did not come in time', self.run_ctl(*args, '--timeout=0.3', status=6)[1])
 
     def test_no_frame(self):
-        process, s = self.attached('snapshot', 'fake', str(self.folder / 'x.png'), '--timeout=0.5')
+        process, s = self.attached('snapshot', 'fake', str(self.folder / 'x.png'), '--timeout=2')
         s.format()
         self.assertEqual(process.wait(), 6)
-        process, s = self.attached('watch', 'fake', '--timeout=0.5')
+        process, s = self.attached('watch', 'fake', '--timeout=2')
         s.format()
         s.frame(1)
         self.assertEqual(process.wait(), 6)
@@ -331,7 +331,8 @@ class Watching(Test):
                                   summary['unexplained']), (3, 3, {'no-credit': 2, 'rate': 1}, 1))
                 self.assertLess(0, summary['latency-p50-ms'])
                 self.assertLessEqual(summary['latency-p50-ms'], summary['latency-p99-ms'])
-                fbtest.wait_until(lambda: {9, 1, 5} <= set(released(s)), what=s.released)
+                # of 5, too, unless it was on its way when the subscription was closed
+                fbtest.wait_until(lambda: {9, 1} <= set(released(s)), what=s.released)
                 self.broker.subscriptions.clear()
 
     def test_line_a_second(self):
