@@ -291,7 +291,7 @@ class Run:
     def __init__(self, patterns, full, state, retry):
         self.patterns, self.full, self.state, self.retry = patterns, full, state, retry
         self.total = Count()
-        self.later_attempts = []
+        self.second_attempts = []
 
     def run_batch(self, round_, tests, parallel):
         """{id: (count, entry)}; a test that did not run is not there."""
@@ -315,18 +315,17 @@ class Run:
             if test not in failed:
                 self.finish(name, *results[name])
         # Many tests are about time, and other programs on this machine may have taken it. So each that failed gets
-        # the machine to itself, twice at most, and is named at the end. If many failed it is not that.
+        # the machine to itself, once, and is named at the end. If many failed it is not that.
         retry = self.retry and len(failed) <= RETRIES_MAX
         for test in failed:
             name = test_id(round_, test)
-            for attempt in 'first', 'second':
-                if not retry or (name in results and not results[name][0].failed):
-                    break
+            if retry:
                 if name in results:
-                    show_failure(f'{name}, {attempt} attempt', results[name][1])
-                results.update(self.run_batch(round_, [test], 1))
-            if retry and name in results and not results[name][0].failed:
-                self.later_attempts.append(name)
+                    show_failure(f'{name}, first attempt', results[name][1])
+                again = self.run_batch(round_, [test], 1)
+                if name in again and not again[name][0].failed:
+                    self.second_attempts.append(name)
+                results.update(again)
             if name in results:
                 self.finish(name, *results[name])
             else:
@@ -397,9 +396,9 @@ def main():
         run.run_round(round_)
 
     total = run.total
-    if run.later_attempts:
-        say('== not passed at the first attempt')
-        say(*run.later_attempts, sep='\n')
+    if run.second_attempts:
+        say('== passed at the second attempt only')
+        say(*run.second_attempts, sep='\n')
     if total.skipped:
         say('== skipped')
         for test, reason in total.skipped:

@@ -6,7 +6,8 @@
  * within bounds.
  *
  * A message is taken when the whole of it is there, and until then lies in the socket, with its descriptors,
- * on its sender's account. One that is announced as longer than FB_MESSAGE_MAX is not taken at all.
+ * on its sender's account; but a short one without descriptors is kept here if it takes long to come. One
+ * that is announced as longer than FB_MESSAGE_MAX is not taken at all.
  *
  * For a connection that is authenticated and makes no method calls of its own: nothing here waits for
  * time-outs.
