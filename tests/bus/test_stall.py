@@ -185,12 +185,14 @@ class InFlight(programs.TestCase):
                 self.healthy(healthy, got)
 
     def healthy(self, client, got):
-        """It may have one unread frame at any time; a machine that is busy may not be that quick."""
+        """
+        It may have one unread frame at any time, and hardly more, as the rest of the 256 is with those that have
+        stopped. A source that was late, and makes several frames at once, is quicker than it can read.
+        """
         self.assertGreater(got, RATE * fbtest.count(2, 20) * fbtest.count(0.3, 0.7))
+        self.assert_exact(client)
         if os.environ.get('FB_FULL') == '1':
-            self.assert_complete(client)
-        else:
-            self.assert_exact(client)
+            self.assertLess(sum(e['count'] for e in client.events('lost')), 0.01 * got)
 
     def test_control(self):
         """That the measure can tell: with 1100 descriptors in flight nobody may pass one any more."""
@@ -223,12 +225,13 @@ class Replies(programs.TestCase):
                 flooder = self.client('clip', transport, '--flood', 500, '--window', 1)
                 flooder.wait_event('flooded')
                 with fbtest.stopped(flooder.pid):
+                    # now: what is never released on the bus ends after two seconds
+                    mine = [s for s in self.who() if s['pid'] == flooder.pid]
+                    self.assertGreaterEqual(len(mine), 15)
+                    self.assertLessEqual(len(mine), 48 - 16 if transport == 'bus' else 16)
                     watcher = Watcher(self)
                     watcher.look_for(fbtest.count(1, 10))
                     self.assertLess(max(watcher.pings), fbtest.limit(1.0))
-                    mine = [s for s in self.who() if s['pid'] == flooder.pid]
-                    self.assertLessEqual(len(mine), 48 - 16 if transport == 'bus' else 16)
-                    self.assertGreaterEqual(len(mine), 15)
                     self.assertLessEqual(fbtest.proc_fds(self.broker.pid), before + 2 * 16)
                     self.open_channel('clip').close()
                 flooder.kill()
