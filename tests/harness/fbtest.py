@@ -156,6 +156,17 @@ def wait_until(predicate, timeout=5.0, what=None, interval=0.01):
         tick.destroy()
 
 
+def never(predicate, seconds, what=None):
+    """
+    That predicate() stays false for so long, with events dispatched. Not made longer where everything is slow: then
+    less would be seen, but nothing wrong.
+    """
+    end = time.monotonic() + seconds
+    wait_until(lambda: predicate() or time.monotonic() > end, seconds + 60)
+    if predicate():
+        raise AssertionError(f'within {seconds:g} s: {what or predicate}')
+
+
 # /proc
 
 def _stat(pid):
