@@ -16,7 +16,9 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-#define SEALS_FINAL (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+#define SEALS_SIZE  (F_SEAL_SHRINK | F_SEAL_GROW)
+#define SEALS_FINAL (SEALS_SIZE | F_SEAL_WRITE | F_SEAL_SEAL)
+#define SEALS_POOL  (SEALS_SIZE | F_SEAL_FUTURE_WRITE)
 
 int memfd_new(const char *name) {
         static unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL;
@@ -29,16 +31,9 @@ int memfd_new(const char *name) {
         return fd < 0 ? -errno : fd;
 }
 
-int memfd_new_sealed(const char *name, const void *data, size_t size) {
-        _cleanup_close_ int fd = -1;
+int memfd_append(int fd, const void *data, size_t size) {
         size_t done = 0;
-        int r;
 
-        if (size > SSIZE_MAX)
-                return -EMSGSIZE;
-        fd = memfd_new(name);
-        if (fd < 0)
-                return fd;
         while (done < size) {
                 ssize_t n = write(fd, (const char *)data + done, size - done);
 
@@ -48,7 +43,21 @@ int memfd_new_sealed(const char *name, const void *data, size_t size) {
                         return n < 0 ? -errno : -EIO;
                 done += (size_t)n;
         }
-        r = memfd_seal(fd);
+        return 0;
+}
+
+int memfd_new_sealed(const char *name, const void *data, size_t size) {
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        if (size > SSIZE_MAX)
+                return -EMSGSIZE;
+        fd = memfd_new(name);
+        if (fd < 0)
+                return fd;
+        r = memfd_append(fd, data, size);
+        if (r >= 0)
+                r = memfd_seal(fd);
         return r < 0 ? r : take_fd(fd);
 }
 
@@ -56,19 +65,47 @@ int memfd_seal(int fd) {
         return fcntl(fd, F_ADD_SEALS, SEALS_FINAL) < 0 ? -errno : 0;
 }
 
-int memfd_judge_sealed(int fd_borrow, uint64_t *ret_size, const char **ret_why) {
+int memfd_seal_pool(int fd) {
+        return fcntl(fd, F_ADD_SEALS, SEALS_POOL) < 0 ? -errno : 0;
+}
+
+/* Whether it is a memfd at all; its seals and size. */
+static int judge_memfd(int fd, int *ret_seals, uint64_t *ret_size, const char **ret_why) {
         struct statfs fs;
         struct stat st;
-        int seals = fcntl(fd_borrow, F_GET_SEALS);
+        int seals = fcntl(fd, F_GET_SEALS);
 
         /* hugetlbfs knows seals as well, but faults there can fail for lack of huge pages */
-        if (seals < 0 || fstatfs(fd_borrow, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+        if (seals < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
                 return *ret_why = "the descriptor is not a memfd", FB_E_INVALID_MEMORY;
+        if (fstat(fd, &st) < 0 || st.st_size < 0)
+                return *ret_why = "the memfd has no size", FB_E_INVALID_MEMORY;
+        *ret_seals = seals;
+        *ret_size = (uint64_t)st.st_size;
+        return 0;
+}
+
+int memfd_judge_sealed(int fd_borrow, uint64_t *ret_size, const char **ret_why) {
+        uint64_t size;
+        int seals;
+
+        fb_try(judge_memfd(fd_borrow, &seals, &size, ret_why));
         if ((seals & SEALS_FINAL) != SEALS_FINAL)
                 return *ret_why = "the memfd lacks a seal: SHRINK, GROW, WRITE and SEAL are needed",
                        FB_E_NOT_SEALED;
-        if (fstat(fd_borrow, &st) < 0 || st.st_size < 0)
-                return *ret_why = "the memfd has no size", FB_E_INVALID_MEMORY;
-        *ret_size = (uint64_t)st.st_size;
+        *ret_size = size;
+        return 0;
+}
+
+int memfd_judge_leased(int fd_borrow, uint64_t *ret_size, const char **ret_why) {
+        uint64_t size;
+        int seals;
+
+        fb_try(judge_memfd(fd_borrow, &seals, &size, ret_why));
+        if ((seals & SEALS_SIZE) != SEALS_SIZE || !(seals & (F_SEAL_FUTURE_WRITE | F_SEAL_WRITE)))
+                return *ret_why = "the memfd lacks a seal: SHRINK, GROW, and FUTURE_WRITE or WRITE are "
+                                  "needed",
+                       FB_E_NOT_SEALED;
+        *ret_size = size;
         return 0;
 }

@@ -3,6 +3,8 @@
  * Memory that travels. The only file that says F_SEAL_*.
  *
  * A sealed memfd has SHRINK, GROW, WRITE and SEAL: the kernel keeps everybody from changing it, for ever.
+ * A slot of a pool has SHRINK, GROW and FUTURE_WRITE: who made it goes on writing by the mapping that it had
+ * before, and nobody else can.
  * Seals are checked by mask, since others may be there too (MFD_NOEXEC_SEAL adds F_SEAL_EXEC on Linux 6.3 and
  * later).
  */
@@ -14,12 +16,20 @@
 /* An empty memfd that can be sealed, close-on-exec, not executable where the kernel knows how. */
 int memfd_new(const char *name);
 
-/* A sealed memfd with a copy of @size bytes at @data. write(2) is cheaper than mapping and faulting in fresh
- * pages. Errors: negative errno (-EMSGSIZE: larger than a file can be; -ENOSPC, -ENOMEM, -EMFILE, …). */
+/* Writes @size bytes at @data behind what was written before; at most SSIZE_MAX. write(2) is cheaper than
+ * mapping and faulting in fresh pages. Negative errno; then part of it may be there. */
+int memfd_append(int fd, const void *data, size_t size);
+
+/* A sealed memfd with a copy of @size bytes at @data. Errors: negative errno (-EMSGSIZE: larger than a file
+ * can be; -ENOSPC, -ENOMEM, -EMFILE, …). */
 int memfd_new_sealed(const char *name, const void *data, size_t size);
 
 /* Gives @fd its final seals. No writable mapping of it may exist: -EBUSY. */
 int memfd_seal(int fd);
+
+/* Makes @fd a slot of a pool: before anybody else has it, and after it was mapped for writing. memfd_seal()
+ * ends that, once the mapping is gone. Negative errno. */
+int memfd_seal_pool(int fd);
 
 /*
  * Judges a file descriptor that somebody else passed as sealed memory.
@@ -27,3 +37,7 @@ int memfd_seal(int fd);
  * descriptor, a hugetlbfs file, …); FB_E_NOT_SEALED if a seal is missing. @ret_why says which, for people.
  */
 int memfd_judge_sealed(int fd_borrow, uint64_t *ret_size, const char **ret_why);
+
+/* The same for leased memory: SHRINK, GROW, and FUTURE_WRITE or WRITE, so that only who made it may be able
+ * to write to it. */
+int memfd_judge_leased(int fd_borrow, uint64_t *ret_size, const char **ret_why);

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 /* Limits. A value beyond one is an error of who sent it, never clamped. */
@@ -30,6 +32,7 @@
 #define FB_CONTROL_CALLS_MAX       64u  /* waiting for one publisher, */
 #define FB_CONTROL_CALLS_PER_CONNECTION 16u
 #define FB_PUBLISHER_WINDOW        8u
+#define FB_BUFFERS_MAX             64u /* of a publisher, known to the broker: leased memory, dma-bufs */
 #define FB_CONTROL_QUEUE_MAX       64u /* unsent messages on a channel beyond which its client is ended */
 #define FB_MESSAGE_MAX             (384u * 1024u) /* bytes of one that a channel's client sends */
 #define FB_MESSAGE_SURE            (128u * 1024u) /* fits into any stock socket; a longer one has 2 s */
@@ -45,13 +48,33 @@ static inline bool fb_source_name_is_valid(const char *name) {
 #define FB_FRAME_REPLAYED      (1u << 0)
 #define FB_FRAME_KEYFRAME      (1u << 1)
 #define FB_FRAME_DISCONTINUITY (1u << 2)
+#define FB_FRAME_PAIRED        (1u << 3) /* from a publisher: the next Frame is the same, in other memory */
+#define FB_FRAME_VOLATILE      (1u << 4) /* dma-bufs: what is in it may change while it is held */
 #define FB_FRAME_MEMORY_SHIFT  8
 #define FB_FRAME_MEMORY_MASK   (0xfu << FB_FRAME_MEMORY_SHIFT)
 
-/* Kinds of memory, as in bits 8-11 of a frame's flags */
+/* Kinds of memory, as in bits 8-11 of a frame's flags; a mask of kinds has bit 1u << kind */
 #define FB_MEMORY_SEALED 0u
 #define FB_MEMORY_LEASED 1u
 #define FB_MEMORY_DMABUF 2u
+#define FB_MEMORY_KINDS  3u
+
+static inline const char *fb_memory_to_string(uint32_t kind) {
+        return kind == FB_MEMORY_SEALED ? "sealed" :
+               kind == FB_MEMORY_LEASED ? "leased" :
+               kind == FB_MEMORY_DMABUF ? "dmabuf" :
+                                          "unknown";
+}
+
+/* false: no such word */
+static inline bool fb_memory_from_string(const char *word, uint32_t *ret_kind) {
+        for (uint32_t kind = 0; kind < FB_MEMORY_KINDS; kind++)
+                if (strcmp(word, fb_memory_to_string(kind)) == 0) {
+                        *ret_kind = kind;
+                        return true;
+                }
+        return false;
+}
 
 /* Times, nanoseconds */
 #define FB_SUSPEND_AFTER_NS 2000000000ull /* nothing released for so long while frames wait: suspended */
@@ -71,7 +94,8 @@ static inline bool fb_source_name_is_valid(const char *name) {
 #define FB_KEY_MODES    "modes"    /* aa{sv} */
 #define FB_KEY_WINDOW   "window"   /* u */
 #define FB_KEY_DROP     "drop"     /* s: newest, latest */
-#define FB_KEY_MEMORY   "memory"   /* as; granted: s */
+#define FB_KEY_MEMORY   "memory"   /* as, also of Start and Describe; granted: s */
+#define FB_KEY_BUFFERS  "buffers"  /* u, Start only */
 #define FB_KEY_ORDER    "order"    /* s: fifo, causal */
 #define FB_KEY_MAX_RATE "max-rate" /* (uu) */
 #define FB_KEY_REPLAY   "replay"   /* b */

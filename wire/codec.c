@@ -12,7 +12,8 @@
 #include "base/error.h"
 
 #define FRAME_FLAGS                                                                                          \
-        (FB_FRAME_REPLAYED | FB_FRAME_KEYFRAME | FB_FRAME_DISCONTINUITY | FB_FRAME_MEMORY_MASK)
+        (FB_FRAME_REPLAYED | FB_FRAME_KEYFRAME | FB_FRAME_DISCONTINUITY | FB_FRAME_PAIRED |                  \
+         FB_FRAME_VOLATILE | FB_FRAME_MEMORY_MASK)
 
 static int append_meta(sd_bus_message *m, const FrameMeta *meta) {
         int r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");

@@ -29,6 +29,37 @@ int codec_read_frame(sd_bus_message *m, Frame **ret_frame, const char **ret_why)
 int codec_append_mode(sd_bus_message *m, const Mode *mode);
 int codec_read_mode(sd_bus_message *m, bool wish, Mode *ret_mode, VardictError *ret_error);
 
+/* Kinds of memory in order, each once. */
+typedef struct MemoryList {
+        uint32_t n;
+        uint32_t kinds[FB_MEMORY_KINDS]; /* FB_MEMORY_* */
+} MemoryList;
+
+static inline uint32_t memory_list_get_mask(const MemoryList *l) {
+        uint32_t mask = 0;
+
+        for (uint32_t i = 0; i < l->n; i++)
+                mask |= 1u << l->kinds[i];
+        return mask;
+}
+
+/* as. Appending: those of the mask @kinds. Reading: at most FB_WISHES_MAX words, known ones unless
+ * @ignore_unknown; else FB_E_INVALID_OPTION. What is named twice counts once. */
+int codec_append_memories(sd_bus_message *m, uint32_t kinds);
+int codec_read_memories(sd_bus_message *m, bool ignore_unknown, MemoryList *ret);
+
+/* What a publisher is to make. */
+typedef struct Start {
+        Mode mode;
+        uint32_t memories;  /* a mask of the kinds that are needed; not 0 */
+        uint32_t n_buffers; /* how many that are not sealed the receivers may hold together */
+} Start;
+
+/* a{sv}: a complete mode with "memory" and "buffers"; without them sealed memory is needed. Reading: unknown
+ * keys and kinds are ignored; FB_E_INVALID_OPTION: the mode is not complete. */
+int codec_append_start(sd_bus_message *m, const Start *start);
+int codec_read_start(sd_bus_message *m, Start *ret, VardictError *ret_error);
+
 /* aa{sv}, at most FB_MODES_MAX. The array is the caller's to free. */
 int codec_append_modes(sd_bus_message *m, ModeList list);
 int codec_read_modes(sd_bus_message *m, bool wish, Mode **ret_modes, size_t *ret_n, VardictError *ret_error);

@@ -22,6 +22,7 @@ Frame *frame_ref(Frame *f) {
 Frame *frame_unref(Frame *f) {
         if (!f || --f->n_refs > 0)
                 return NULL;
+        f->sealed = frame_unref(f->sealed);
         if (f->encoded)
                 f->encoded_free(f->encoded);
         f->home->give_back(f, f->home_userdata);

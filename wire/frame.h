@@ -54,6 +54,11 @@ struct Frame {
         Plane planes[FB_PLANES_MAX];
         FrameMeta meta;
 
+        /* The same picture in sealed memory, for those who need it; a reference, or NULL. */
+        Frame *sealed;
+        /* Which of its publisher's buffers it lies in, as one bit; 0: sealed memory. */
+        uint64_t slot;
+
         /* The message that serves all receivers on channels, made at the first; dies with the frame. */
         void *encoded;
         void (*encoded_free)(void *encoded);

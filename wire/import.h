@@ -7,6 +7,9 @@
 
 /*
  * Checks kind, seals (by mask) and size of each memory of @f and that its planes lie inside and suit @mode.
- * Returns 0, FB_E_INVALID_MEMORY, FB_E_NOT_SEALED or FB_E_INVALID_FRAME, with @ret_why for people.
+ * @kinds: a mask of the kinds that are expected of who sent it (1u << FB_MEMORY_*).
+ * What is not sealed has a buffer id in its meta; what is no dma-buf is not FB_FRAME_VOLATILE.
+ * Returns 0, FB_E_INVALID_MEMORY, FB_E_NOT_SEALED (a seal is missing, or another kind was expected) or
+ * FB_E_INVALID_FRAME, with @ret_why for people.
  */
-int import_judge_frame(const Frame *f, const Mode *mode, const char **ret_why);
+int import_judge_frame(const Frame *f, const Mode *mode, uint32_t kinds, const char **ret_why);

@@ -105,7 +105,7 @@ static int method_frame(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         if (r == 0)
                 r = check_numbers(p, f, &why);
         if (r == 0)
-                r = import_judge_frame(f, &p->mode, &why);
+                r = import_judge_frame(f, &p->mode, 1u << FB_MEMORY_SEALED, &why);
         if (r != 0) {
                 frame_unref(f);
                 r = refuse(p, m, seq, r < 0 ? FB_E_INVALID_FRAME : r, why, ret_error);

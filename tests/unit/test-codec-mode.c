@@ -176,4 +176,90 @@ TEST(too_many_modes) {
         CHECK_INT(n, 999);
 }
 
+TEST(start_says_what_memory_is_needed) {
+        static const Start rows[] = {
+                { { DRM_FORMAT_NV12, .width = 4, .height = 2, .rate = { 30, 1 } },
+                  1u << FB_MEMORY_SEALED,
+                  0 },
+                { { DRM_FORMAT_NV12, .width = 4, .height = 2, .rate = { 0, 1 } },
+                  1u << FB_MEMORY_LEASED | 1u << FB_MEMORY_DMABUF, 20 },
+        };
+        _cleanup_pair_ Pair p;
+
+        REQUIRE(pair_init(&p));
+        for (size_t i = 0; i < FB_ELEMENTSOF(rows); i++) {
+                sd_bus_message *m = pair_message(&p);
+                VardictError error = { 0 };
+                Mode mode;
+                Start got;
+
+                REQUIRE(codec_append_start(m, &rows[i]) >= 0);
+                m = pair_send(&p, m);
+                REQUIRE(m);
+                REQUIRE_INT(codec_read_start(m, &got, &error), 0);
+                CHECK(mode_equal(&got.mode, &rows[i].mode));
+                CHECK_INT(got.memories, rows[i].memories);
+                CHECK_INT(got.n_buffers, rows[i].n_buffers);
+                /* who knows nothing of it reads a mode */
+                CHECK(sd_bus_message_rewind(m, 1) >= 0);
+                CHECK_INT(codec_read_mode(m, false, &mode, &error), 0);
+        }
+}
+
+TEST(start_without_a_word_about_memory) {
+        _cleanup_pair_ Pair p;
+        sd_bus_message *m;
+        VardictError error = { 0 };
+        Start got;
+        Mode mode = { DRM_FORMAT_NV12, .width = 4, .height = 2, .rate = { 30, 1 } };
+
+        REQUIRE(pair_init(&p));
+        m = pair_message(&p);
+        REQUIRE(codec_append_mode(m, &mode) >= 0);
+        m = pair_send(&p, m);
+        REQUIRE_INT(codec_read_start(m, &got, &error), 0);
+        CHECK_INT(got.memories, 1u << FB_MEMORY_SEALED);
+        CHECK_INT(got.n_buffers, 0);
+        m = pair_message(&p);
+        sd_bus_message_append(m, "a{sv}", 1, "memory", "as", 2, "leased", "of-tomorrow");
+        m = pair_send(&p, m);
+        CHECK_INT(codec_read_start(m, &got, &error), FB_E_INVALID_OPTION); /* no mode */
+}
+
+TEST(kinds_of_memory_in_order) {
+        static const struct {
+                const char *words[4];
+                unsigned n, n_known;
+                uint32_t first, mask;
+        } rows[] = {
+                { { "leased", "sealed" }, 2, 2, FB_MEMORY_LEASED, 3 },
+                { { "sealed", "dmabuf", "sealed", "sealed" }, 4, 2, FB_MEMORY_SEALED, 5 },
+                { { "of-tomorrow", "dmabuf" }, 2, 1, FB_MEMORY_DMABUF, 4 },
+                { { 0 }, 0, 0, 0, 0 },
+        };
+        _cleanup_pair_ Pair p;
+
+        REQUIRE(pair_init(&p));
+        for (size_t i = 0; i < FB_ELEMENTSOF(rows); i++) {
+                sd_bus_message *m = pair_message(&p);
+                MemoryList list = { .n = 99 };
+
+                ROW("%zu", i);
+                sd_bus_message_open_container(m, 'a', "s");
+                for (unsigned k = 0; k < rows[i].n; k++)
+                        sd_bus_message_append(m, "s", rows[i].words[k]);
+                sd_bus_message_close_container(m);
+                m = pair_send(&p, m);
+                REQUIRE(m);
+                CHECK_INT(codec_read_memories(m, true, &list), 0);
+                CHECK_INT(list.n, rows[i].n_known);
+                CHECK(list.n == 0 || list.kinds[0] == rows[i].first);
+                CHECK_INT(memory_list_get_mask(&list), rows[i].mask);
+                sd_bus_message_rewind(m, 1);
+                list.n = 99;
+                CHECK_INT(codec_read_memories(m, false, &list), i == 2 ? FB_E_INVALID_OPTION : 0);
+                CHECK_INT(list.n, i == 2 ? 99 : rows[i].n_known);
+        }
+}
+
 TEST_MAIN

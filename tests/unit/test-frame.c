@@ -34,6 +34,19 @@ TEST(no_frame_is_no_trouble) {
         CHECK(!frame_unref(NULL));
 }
 
+TEST(the_sealed_twin_is_owned) {
+        Frame *f = frame_new(&home, &n_given_back), *twin = frame_new(&home, &n_given_back);
+
+        n_given_back = 0;
+        REQUIRE(f && twin);
+        f->sealed = twin;
+        frame_ref(twin);
+        CHECK(!frame_unref(f));
+        CHECK_INT(n_given_back, 1);
+        CHECK(!frame_unref(twin));
+        CHECK_INT(n_given_back, 2);
+}
+
 TEST(the_kind_of_memory_is_in_the_flags) {
         Frame f = { .flags = FB_FRAME_KEYFRAME | FB_MEMORY_DMABUF << FB_FRAME_MEMORY_SHIFT };
 

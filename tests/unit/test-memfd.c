@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/dmabuf.h"
 #include "base/error.h"
 #include "base/memfd.h"
 #include "tests/unit/test.h"
@@ -183,6 +184,74 @@ static int open_huge(void) {
         _cleanup_close_ int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
 
         return fd < 0 || fcntl(fd, F_ADD_SEALS, FINAL) < 0 ? -1 : take_fd(fd);
+}
+
+/* A slot of a pool: written by the mapping that was there before, and by nothing else, until it is sealed. */
+TEST(leased_memory_is_written_by_its_maker_alone) {
+        _cleanup_close_ int fd = memfd_with(0, 0);
+        const char *why = NULL;
+        uint64_t size = 0;
+        char *p, back;
+
+        REQUIRE(fd >= 0);
+        CHECK_INT(memfd_judge_leased(fd, &size, &why), FB_E_NOT_SEALED);
+        p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        REQUIRE(p != MAP_FAILED);
+        CHECK_INT(memfd_seal_pool(fd), 0);
+        CHECK_INT(memfd_judge_leased(fd, &size, &why), 0);
+        CHECK_INT(size, SIZE);
+        CHECK_INT(memfd_judge_sealed(fd, &size, &why), FB_E_NOT_SEALED);
+
+        p[0] = 'a';
+        CHECK_INT(pread(fd, &back, 1, 0), 1);
+        CHECK_INT(back, 'a');
+        CHECK(pwrite(fd, "x", 1, 0) < 0 && errno == EPERM);
+        CHECK(ftruncate(fd, 0) < 0 && errno == EPERM);
+        CHECK(ftruncate(fd, SIZE + 1) < 0 && errno == EPERM);
+        CHECK(mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EPERM);
+
+        CHECK_INT(memfd_seal(fd), -EBUSY);
+        CHECK_INT(munmap(p, SIZE), 0);
+        CHECK_INT(memfd_seal(fd), 0);
+        CHECK_INT(memfd_judge_leased(fd, &size, &why), 0);
+        CHECK_INT(memfd_judge_sealed(fd, &size, &why), 0);
+}
+
+TEST(leased_memory_is_judged_by_mask) {
+        static const struct {
+                int seals, expected;
+        } rows[] = {
+                { F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE, 0 },
+                { F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE, 0 },
+                { FINAL | F_SEAL_FUTURE_WRITE, 0 },
+                { F_SEAL_SHRINK | F_SEAL_GROW, FB_E_NOT_SEALED },
+                { F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE, FB_E_NOT_SEALED },
+                { F_SEAL_GROW | F_SEAL_FUTURE_WRITE, FB_E_NOT_SEALED },
+        };
+
+        for (size_t i = 0; i < FB_ELEMENTSOF(rows); i++) {
+                _cleanup_close_ int fd = memfd_with(0, rows[i].seals);
+                const char *why = NULL;
+                uint64_t size;
+
+                ROW("%#x", rows[i].seals);
+                CHECK_INT(memfd_judge_leased(fd, &size, &why), rows[i].expected);
+                CHECK(rows[i].expected == 0 || why);
+        }
+}
+
+/* What is one is shown where there are some: tests/camera. */
+TEST(what_is_no_dma_buf_is_refused) {
+        _cleanup_close_ int memfd = memfd_with(0, FINAL), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        const char *why = NULL;
+        uint64_t size;
+
+        CHECK(!dmabuf_is(memfd) && !dmabuf_is(null) && !dmabuf_is(-1));
+        CHECK_INT(dmabuf_judge(memfd, &size, &why), FB_E_INVALID_MEMORY);
+        CHECK(why);
+        CHECK_INT(dmabuf_judge(null, &size, &why), FB_E_INVALID_MEMORY);
+        CHECK_INT(dmabuf_judge(-1, &size, &why), FB_E_INVALID_MEMORY);
+        CHECK(dmabuf_sync_read(null, true) < 0);
 }
 
 TEST(what_is_no_memfd_is_refused) {
