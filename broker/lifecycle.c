@@ -2,12 +2,14 @@
 #include "broker/lifecycle.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "interfaces/names.h"
 
@@ -49,27 +51,37 @@ static void look_again(Lifecycle *l) {
 
 static int request_name(Lifecycle *l);
 
-/* Work that came in the last moment needs the name: what is published here cannot be found otherwise. */
+/* Work that came in the last moment needs the name, and before it is answered: what is published here cannot be
+ * found otherwise. */
 static void leave_if_done(Lifecycle *l) {
         if (l->state != LIFECYCLE_LEFT)
                 return;
-        if (callers_hold_calls(&l->api->callers))
+        if (!l->told_to_end && api_is_busy(l->api)) {
+                if (!l->request_slot)
+                        (void)request_name(l);
+        } else if (callers_hold_calls(&l->api->callers))
                 look_again(l);
         else if (l->told_to_end)
                 end(l, 0);
-        else if (!api_is_busy(l->api))
+        else
                 finish(l, 0);
-        else if (!l->request_slot)
-                (void)request_name(l);
 }
 
 static int on_released(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
 
+/* A test makes the moments longer in which calls come before the name is released, and a successor after. */
+static void tarry(void) {
+        if (fault_point("leave") > 0)
+                (void)poll(NULL, 0, (int)fault_point("leave"));
+}
+
 static void leave(Lifecycle *l) {
         (void)sd_notify(0, "STOPPING=1");
         l->state = LIFECYCLE_LEAVING;
+        tarry();
         if (sd_bus_release_name_async(l->api->bus, &l->release_slot, FB_BUS_NAME, on_released, l) < 0)
                 end(l, 1);
+        tarry();
 }
 
 static int on_requested(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -91,7 +103,7 @@ static int on_requested(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
                         lifecycle_activity(l);
                 return 0;
         }
-        if (!first) { /* a successor was faster, and what was begun here is to begin again there */
+        if (!first) { /* what was begun here is to begin again there */
                 l->state = LIFECYCLE_LEFT;
                 l->told_to_end = true;
                 leave_if_done(l);
@@ -109,7 +121,8 @@ static int on_requested(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
 static int request_name(Lifecycle *l) {
         uint64_t flags = SD_BUS_NAME_ALLOW_REPLACEMENT;
 
-        if (l->replace && l->state == LIFECYCLE_ARRIVING)
+        /* An activated successor that was faster knows nothing yet of what was begun here in the last moment. */
+        if (l->replace || l->state != LIFECYCLE_ARRIVING)
                 flags |= SD_BUS_NAME_REPLACE_EXISTING;
         l->request_slot = sd_bus_slot_unref(l->request_slot);
         return sd_bus_request_name_async(l->api->bus, &l->request_slot, FB_BUS_NAME, flags, on_requested, l);
@@ -141,7 +154,7 @@ static int on_idle(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* Only a replacement takes the name without our release. */
+/* Only a replacement takes the name without our release. What came before is answered. */
 static int on_name_lost(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Lifecycle *l = userdata;
         const char *name;
@@ -150,7 +163,9 @@ static int on_name_lost(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
             strcmp(name, FB_BUS_NAME) != 0 || l->state != LIFECYCLE_SERVING || l->release_slot)
                 return 0;
         log_notice("another broker took over %s", FB_BUS_NAME);
-        end(l, 0);
+        l->state = LIFECYCLE_LEFT;
+        l->told_to_end = true;
+        leave_if_done(l);
         return 0;
 }
 

@@ -4,8 +4,8 @@
  * when replaced.
  *
  * Leaving loses no call: the name is released first; calls that came before are still answered, and if one of
- * them gives the broker work it takes the name again, before an activated successor can; calls that come
- * after activate a new one.
+ * them gives the broker work it takes the name again, from an activated successor if there is one by then;
+ * calls that come after activate a new one.
  */
 #pragma once
 

@@ -5,6 +5,8 @@ rows 16 (activation holds calls), 17 (NO_AUTO_START), 18 (a crash with calls pen
 calls) of the kdbus-era suite; --replace, signals, the end of the bus, and what a service manager is told.
 """
 
+import concurrent.futures
+import functools
 import os
 import random
 import signal
@@ -128,6 +130,37 @@ class Activated(programs.TestCase):
         self.assertEqual(errors, [])
         self.assertGreater(len(epochs), repetitions // 40)      # else there was no race
         fbtest.wait_until(lambda: not self.brokers(), 10, 'the last one left')
+
+    if os.environ.get('FB_FAULT_POINTS') == '1':
+        def test_faster_successor(self):
+            """
+            A source is published in the last moment before the name is released, and a successor is activated before
+            the broker looks: the source stays, as it was granted, and whoever asks for it finds it.
+            """
+            config = self.enter(fbtest.Config({}))
+            command = config.broker_command('--idle-timeout', 0.1)
+            self.bus = self.enter(fbtest.Bus(activatable={'org.framebus': command},
+                                             env=self.broker_env({'FRAMEBUS_FAULT': 'leave=1500'})))
+            self.conn = self.bus.connect()
+            publish = functools.partial(self.call, MANAGER_PATH, MANAGER, 'Publish',
+                                        GLib.Variant('(sa{sv})', ('clip', {})), self.bus.connect(), with_fds=True)
+            for _ in range(5):      # a busy machine may be too late for the moment
+                first = self.get(MANAGER_PATH, MANAGER, 'Epoch')
+                time.sleep(0.6)
+                with concurrent.futures.ThreadPoolExecutor() as pool:
+                    published = pool.submit(publish)
+                    fbtest.wait_until(lambda: self.bus.owner('org.framebus') is None, 10, 'it released the name')
+                    second = self.get(MANAGER_PATH, MANAGER, 'Epoch')
+                    (path, _), fds = published.result()
+                self.assertEqual(self.get(path, SOURCE, 'Name'), 'clip')
+                third = self.get(MANAGER_PATH, MANAGER, 'Epoch')
+                os.close(fds[0])
+                if first != second:
+                    break
+                fbtest.wait_until(lambda: not self.brokers(), 30, 'it left')
+            self.assertNotEqual(first, second)
+            self.assertEqual(first, third)
+            fbtest.wait_until(lambda: not self.brokers(), 30, 'both left')
 
     def race(self, number, repetitions, epochs, errors):
         dice = random.Random(number)
