@@ -17,14 +17,29 @@
 
 /* ---- calls ---- */
 
+/* Names both sides: the source, or, where it has what is asked for, who accepts nothing of it. */
 static int no_common_mode(const Source *s, const Options *o, sd_bus_error *ret_error) {
-        char wishes[384], offers[384];
-        ModeList w = { o->wishes, o->n_wishes }, m = { s->stream.modes, s->stream.n_modes };
+        char wishes[320], offers[320], others[256];
+        const Stream *stream = &s->stream;
+        ModeList w = { o->wishes, o->n_wishes }, theirs;
+        size_t n;
 
-        return api_error(ret_error, FB_E_NO_COMMON_MODE, "you accept %s; source '%s' has %s%s",
-                         mode_list_to_string(w, wishes, sizeof wishes), s->name,
-                         mode_list_to_string(m, offers, sizeof offers),
-                         s->stream.n_subscribers > 0 ? ", as far as its other subscribers agree" : "");
+        mode_list_to_string(w, wishes, sizeof wishes);
+        mode_list_to_string((ModeList){ stream->modes, stream->n_modes }, offers, sizeof offers);
+        if (!stream_can(stream, w))
+                return api_error(ret_error, FB_E_NO_COMMON_MODE, "you accept %s; source '%s' has %s", wishes,
+                                 s->name, offers);
+        n = stream_count_opponents(stream, w, &theirs);
+        if (n == 0)
+                return api_error(ret_error, FB_E_NO_COMMON_MODE,
+                                 "you accept %s; source '%s' has %s, but nothing that its %u other "
+                                 "subscribers all accept as well",
+                                 wishes, s->name, offers, stream->n_subscribers);
+        return api_error(ret_error, FB_E_NO_COMMON_MODE,
+                         "you accept %s; source '%s' has %s, but of its %u other subscribers %zu accept "
+                         "nothing of that: %s only",
+                         wishes, s->name, offers, stream->n_subscribers, n,
+                         mode_list_to_string(theirs, others, sizeof others));
 }
 
 /* Judges @o against the source. */

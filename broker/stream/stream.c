@@ -57,6 +57,16 @@ void stream_set_state(Stream *s, StreamState state, const char *reason) {
         s->handler->changed(s, STREAM_CHANGED_STATE);
 }
 
+/* One mode for all of @lists; what is in force is kept if it suits. */
+static bool choose_for(const Stream *s, const ModeList *lists, size_t n, Mode *ret_mode) {
+        return mode_choose((ModeList){ s->modes, s->n_modes }, lists, n,
+                           s->target.fourcc ? &s->target : NULL, ret_mode);
+}
+
+static ModeList subscriber_wishes(const Subscriber *sub) {
+        return (ModeList){ sub->options.wishes, sub->options.n_wishes };
+}
+
 int stream_negotiate(const Stream *s, ModeList wishes, Mode *ret_mode) {
         _cleanup_free_ ModeList *all = calloc(s->n_subscribers + 1, sizeof *all);
         const Subscriber *sub;
@@ -67,19 +77,37 @@ int stream_negotiate(const Stream *s, ModeList wishes, Mode *ret_mode) {
         all[n++] = wishes;
         list_for_each(sub, &s->subscribers, link)
                 if (!sub->over)
-                        all[n++] = (ModeList){ sub->options.wishes, sub->options.n_wishes };
-        return mode_choose((ModeList){ s->modes, s->n_modes }, all, n, s->target.fourcc ? &s->target : NULL,
-                           ret_mode) ?
-                       0 :
-                       FB_E_NO_COMMON_MODE;
+                        all[n++] = subscriber_wishes(sub);
+        return choose_for(s, all, n, ret_mode) ? 0 : FB_E_NO_COMMON_MODE;
+}
+
+bool stream_can(const Stream *s, ModeList wishes) {
+        Mode ignored;
+
+        return choose_for(s, &wishes, 1, &ignored);
+}
+
+size_t stream_count_opponents(const Stream *s, ModeList wishes, ModeList *ret_theirs) {
+        const Subscriber *sub;
+        size_t n = 0;
+
+        list_for_each(sub, &s->subscribers, link) {
+                ModeList both[] = { wishes, subscriber_wishes(sub) };
+                Mode ignored;
+
+                if (sub->over || choose_for(s, both, FB_ELEMENTSOF(both), &ignored))
+                        continue;
+                if (n++ == 0)
+                        *ret_theirs = both[1];
+        }
+        return n;
 }
 
 void stream_add(Stream *s, Subscriber *sub, const Mode *mode) {
         sub->stream = s;
         list_append(&s->subscribers, &sub->link);
         s->n_subscribers++;
-        sub->suits = s->mode.fourcc == 0 ||
-                     mode_list_accepts((ModeList){ sub->options.wishes, sub->options.n_wishes }, &s->mode);
+        sub->suits = s->mode.fourcc == 0 || mode_list_accepts(subscriber_wishes(sub), &s->mode);
         s->handler->changed(s, STREAM_CHANGED_SUBSCRIBERS);
         if (s->target.fourcc != 0 && mode_equal(&s->target, mode))
                 return;
@@ -113,7 +141,7 @@ void stream_set_format(Stream *s, const Mode *mode) {
         s->format++;
         list_for_each(sub, &s->subscribers, link) {
                 subscriber_drop_held(sub, LOSS_SUPERSEDED);
-                sub->suits = mode_list_accepts((ModeList){sub->options.wishes, sub->options.n_wishes}, mode);
+                sub->suits = mode_list_accepts(subscriber_wishes(sub), mode);
         }
         s->handler->changed(s, STREAM_CHANGED_MODE);
 }

@@ -77,6 +77,16 @@ void stream_set_state(Stream *s, StreamState state, const char *reason);
 /* The mode that @wishes and all subscribers accept. FB_E_NO_COMMON_MODE. Changes nothing. */
 int stream_negotiate(const Stream *s, ModeList wishes, Mode *ret_mode);
 
+/* Whether the source could do what @wishes say if it were for them alone. */
+bool stream_can(const Stream *s, ModeList wishes);
+
+/*
+ * Who is in the way of @wishes: the number of subscribers of which each, by itself, leaves nothing of what
+ * the source could do for them, and what the first of these accepts (borrowed). 0: nobody by itself;
+ * *@ret_theirs is as it was.
+ */
+size_t stream_count_opponents(const Stream *s, ModeList wishes, ModeList *ret_theirs);
+
 /* Adds a subscriber for which @mode was negotiated, and starts or changes the source if need be. */
 void stream_add(Stream *s, Subscriber *sub, const Mode *mode);
 /* Takes it out, without a word to it; the last one stops the source. */

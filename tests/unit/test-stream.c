@@ -214,6 +214,29 @@ TEST(a_running_source_is_left_alone) {
         CHECK(mode_equal(&source.started, &hd));
 }
 
+TEST(who_is_in_the_way) {
+        Mode small = vga, large = hd, other = hd;
+        _cleanup_source_ Source source;
+        _cleanup_sink_ Sink a = { 0 }, b = { 0 };
+        SubscriberOptions anything = { .window = 4 };
+        SubscriberOptions only = { .window = 4, .wishes = wish_for(&hd), .n_wishes = 1 };
+        ModeList theirs = { NULL, 77 };
+
+        source_of(&source);
+        other.fourcc = DRM_FORMAT_YUYV;
+        REQUIRE(sink_add(&a, &source, &anything, true));
+        CHECK(stream_can(&source.stream, (ModeList){ &small, 1 }));
+        CHECK_INT(stream_count_opponents(&source.stream, (ModeList){ &small, 1 }, &theirs), 0);
+        CHECK_INT(theirs.n, 77);
+        REQUIRE(sink_add(&b, &source, &only, true));
+        CHECK(stream_can(&source.stream, (ModeList){ &small, 1 }));
+        CHECK_INT(stream_count_opponents(&source.stream, (ModeList){ &small, 1 }, &theirs), 1);
+        CHECK(theirs.n == 1 && mode_equal(theirs.modes, only.wishes));
+        CHECK_INT(stream_count_opponents(&source.stream, (ModeList){ &large, 1 }, &theirs), 0);
+        CHECK(!stream_can(&source.stream, (ModeList){ &other, 1 }));
+        CHECK_INT(source.n_started, 2); /* asking changes nothing */
+}
+
 TEST(who_is_over_has_no_say) {
         Mode wish = vga, got;
         _cleanup_source_ Source source;

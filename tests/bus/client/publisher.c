@@ -78,6 +78,10 @@ static void frame_print(Publisher *p, const MadeFrame *f, const char *bad, int r
         json_u64("seq", f->seq);
         json_u64("pts_ns", f->pts_ns);
         json_string("bad", bad);
+        json_u64("format", f->format);
+        json_u64("fourcc", p->picture.fourcc);
+        json_u64("width", p->picture.width);
+        json_u64("height", p->picture.height);
         json_u64_array("crc32", f->crcs, p->picture.n_planes);
         if (r < 0)
                 json_string("failed", strerror(-r));
