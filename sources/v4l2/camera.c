@@ -90,7 +90,6 @@ static void camera_update_modes(Camera *c) {
 static void camera_close(Camera *c) {
         stream_stop(&c->stream);
         device_close(&c->device);
-        c->n_requeued = 0;
 }
 
 static void camera_set_phase(Camera *c, CameraPhase phase, uint64_t due_ns) {
@@ -211,7 +210,8 @@ static void camera_start(Camera *c) {
                 r = -EPROTO;
         }
         if (r >= 0)
-                r = stream_start(&c->stream, &c->device, pixelformat, &c->wanted, &step);
+                r = stream_start(&c->stream, &c->device, pixelformat, &c->wanted,
+                                 &(StreamPlan){ WAY_COPY, 0 }, &step);
         if (r < 0 && !camera_error_is_final(r)) {
                 camera_recover(c, r, step);
                 return;
@@ -224,7 +224,6 @@ static void camera_start(Camera *c) {
                 camera_fail(c, r, step);
                 return;
         }
-        c->n_requeued = 0;
         camera_set_running(c);
 }
 
@@ -310,10 +309,12 @@ static int camera_take(Camera *c) {
 }
 
 static void camera_count_requeued(Camera *c) {
-        if (c->stream.n_requeued == c->n_requeued)
+        unsigned n = c->stream.pool.counts.requeued;
+
+        if (n == c->n_requeued)
                 return;
-        camera_count(c, FAULT_QUEUE, c->stream.n_requeued - c->n_requeued);
-        c->n_requeued = c->stream.n_requeued;
+        camera_count(c, FAULT_QUEUE, n - c->n_requeued);
+        c->n_requeued = n;
 }
 
 /* Another signal: other timings, sizes and rates, for which buffers of before are of no use. */

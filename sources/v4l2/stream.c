@@ -1,44 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every buffer is at one place: with the device, or between stream_read() and stream_return(). The device
- * counts frames in 32 bits that wrap; a step of half of that or more is a counter that began anew, not a
- * loss.
- *
- * The two interfaces differ in how a buffer's memories are told: in the buffer itself or in an array of
- * planes. It is always the array here, and unpacked from the buffer for the single-planar one.
+ * Every buffer is at one place: with the device, between stream_read() and stream_return(), or lent. The
+ * device counts frames in 32 bits that wrap; a step of half of that or more is a counter that began anew, not
+ * a loss.
  */
 #include "sources/v4l2/stream.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "sources/common/options.h"
-
-/* A v4l2_buffer with room for its planes; not to be copied. */
-typedef struct Buffer {
-        struct v4l2_buffer b;
-        struct v4l2_plane planes[VIDEO_MAX_PLANES];
-} Buffer;
-
-static void buffer_init(const Stream *s, Buffer *ret, uint32_t index) {
-        *ret = (Buffer){ .b = { .index = index, .type = s->device->buf_type, .memory = V4L2_MEMORY_MMAP } };
-        if (device_is_multiplanar(s->device)) {
-                ret->b.m.planes = ret->planes;
-                ret->b.length = VIDEO_MAX_PLANES;
-        }
-}
-
-/* QUERYBUF, QBUF or DQBUF; afterwards the planes are told in the array. */
-static int buffer_ioctl(const Stream *s, unsigned long request, Buffer *b) {
-        int r = device_ioctl(s->device, request, &b->b);
-
-        if (r < 0 || device_is_multiplanar(s->device))
-                return r;
-        b->planes[0] = (struct v4l2_plane){ .bytesused = b->b.bytesused, .length = b->b.length };
-        b->planes[0].m.mem_offset = b->b.m.offset;
-        return r;
-}
 
 /* ---- the format ---- */
 
@@ -48,6 +21,7 @@ typedef struct Picture {
         uint32_t bytesperline[STREAM_MEMORIES_MAX];
         uint32_t n_memories;
         uint32_t colorspace, transfer, encoding, quantization;
+        size_t lengths[STREAM_MEMORIES_MAX];
 } Picture;
 
 static int exchange_format(const Device *d, Picture *p) {
@@ -68,13 +42,16 @@ static int exchange_format(const Device *d, Picture *p) {
                 const struct v4l2_pix_format *pix = &f.fmt.pix;
 
                 *p = (Picture){ pix->width, pix->height, pix->pixelformat, pix->field, { pix->bytesperline },
-                                1, pix->colorspace, pix->xfer_func, pix->ycbcr_enc, pix->quantization };
+                                1, pix->colorspace, pix->xfer_func, pix->ycbcr_enc, pix->quantization,
+                                { pix->sizeimage } };
                 return 0;
         }
         *p = (Picture){ mp->width, mp->height, mp->pixelformat, mp->field, { 0 }, mp->num_planes,
-                        mp->colorspace, mp->xfer_func, mp->ycbcr_enc, mp->quantization };
-        for (uint32_t i = 0; i < p->n_memories && i < STREAM_MEMORIES_MAX; i++)
+                        mp->colorspace, mp->xfer_func, mp->ycbcr_enc, mp->quantization, { 0 } };
+        for (uint32_t i = 0; i < p->n_memories && i < STREAM_MEMORIES_MAX; i++) {
                 p->bytesperline[i] = mp->plane_fmt[i].bytesperline;
+                p->lengths[i] = mp->plane_fmt[i].sizeimage;
+        }
         return 0;
 }
 
@@ -96,6 +73,7 @@ static int set_format(Stream *s, uint32_t pixelformat, const struct framebus_mod
         if (p.pixelformat != pixelformat || p.n_memories != s->format->n_memories)
                 return -EPROTO;
         s->n_memories = p.n_memories;
+        memcpy(s->lengths, p.lengths, sizeof s->lengths);
         s->mode = (struct framebus_mode){
                 .fourcc = s->format->fourcc,
                 .width = p.width,
@@ -133,79 +111,26 @@ static int set_rate(Stream *s) {
         return r < 0 ? r : 0;
 }
 
-/* ---- buffers ---- */
-
-static int queue_buffer(Stream *s, uint32_t index) {
-        Buffer b;
-        int r;
-
-        buffer_init(s, &b, index);
-        r = buffer_ioctl(s, VIDIOC_QBUF, &b);
-        if (r == -EINVAL) { /* seen to fail once and then not */
-                buffer_init(s, &b, index);
-                r = buffer_ioctl(s, VIDIOC_QBUF, &b);
-                if (r >= 0)
-                        s->n_requeued++;
-        }
-        return r;
-}
-
-static int request_buffers(Stream *s, uint32_t count, uint32_t *ret_count) {
-        struct v4l2_requestbuffers q = { .count = count, .type = s->device->buf_type,
-                                         .memory = V4L2_MEMORY_MMAP };
-        int r = device_ioctl(s->device, VIDIOC_REQBUFS, &q);
-
-        *ret_count = r < 0 ? 0 : q.count;
-        return r;
-}
-
-static void unmap_buffers(Stream *s) {
-        for (uint32_t i = 0; i < STREAM_BUFFERS; i++)
-                for (uint32_t k = 0; k < STREAM_MEMORIES_MAX; k++) {
-                        StreamMemory *m = &s->buffers[i][k];
-
-                        if (m->start)
-                                (void)s->device->ops->munmap(m->start, m->length);
-                        *m = (StreamMemory){ 0 };
-                }
-        s->n_buffers = 0;
-}
-
-static int map_buffer(Stream *s, uint32_t index) {
-        Buffer b;
-        int r;
-
-        buffer_init(s, &b, index);
-        r = buffer_ioctl(s, VIDIOC_QUERYBUF, &b);
-        for (uint32_t k = 0; r >= 0 && k < s->n_memories; k++) {
-                StreamMemory *m = &s->buffers[index][k];
-                const struct v4l2_plane *p = &b.planes[k];
-
-                r = s->device->ops->mmap(s->device->fd, p->length, p->m.mem_offset, &m->start);
-                m->length = r < 0 ? 0 : p->length;
-        }
-        return r;
-}
-
-/* Those that the device gives beyond what was asked for are never queued. */
-static int map_buffers(Stream *s, uint32_t n) {
-        for (uint32_t i = 0; i < n && i < STREAM_BUFFERS; i++) {
-                int r = map_buffer(s, i);
-
-                if (r < 0)
-                        return r;
-                s->n_buffers++;
-        }
-        return s->n_buffers < 2 ? -ENOBUFS : 0;
-}
-
 /* ---- on and off ---- */
+
+int stream_give_back(Stream *s, Slot *slot) {
+        uint32_t index = (uint32_t)(slot - s->pool.slots);
+
+        if (!slot->retired)
+                return pool_queue(&s->pool, index);
+        if (s->pool.way == WAY_USERPTR)
+                return pool_replace(&s->pool, index);
+        slot->place = SLOT_SPENT;
+        s->wants_renewal = true;
+        return 0;
+}
 
 static int switch_on(Stream *s) {
         int type = (int)s->device->buf_type, r = 0;
 
-        for (uint32_t i = 0; r >= 0 && i < s->n_buffers; i++)
-                r = queue_buffer(s, i);
+        for (uint32_t i = 0; r >= 0 && i < s->pool.n_slots; i++)
+                if (s->pool.slots[i].place == SLOT_IDLE)
+                        r = stream_give_back(s, &s->pool.slots[i]);
         if (r >= 0)
                 r = device_ioctl(s->device, VIDIOC_STREAMON, &type);
         if (r < 0)
@@ -222,27 +147,38 @@ static void switch_off(Stream *s) {
         if (s->streaming)
                 (void)device_ioctl(s->device, VIDIOC_STREAMOFF, &type);
         s->streaming = false;
+        for (uint32_t i = 0; i < s->pool.n_slots; i++) {
+                Slot *slot = &s->pool.slots[i];
+
+                if (slot->place == SLOT_QUEUED || slot->place == SLOT_READ)
+                        slot->place = SLOT_IDLE;
+        }
 }
 
 static int start_buffers(Stream *s, const char **ret_step) {
-        uint32_t n;
         int r;
 
         *ret_step = "getting buffers";
-        r = request_buffers(s, STREAM_BUFFERS, &n);
-        if (r >= 0)
-                r = map_buffers(s, n);
+        r = pool_allocate(&s->pool, s->device, s->plan.way, s->n_memories, s->lengths, s->plan.n_lent);
         if (r < 0)
                 return r;
         *ret_step = "starting the stream";
         return switch_on(s);
 }
 
+/* What is kept over all runs. */
+static void stream_reset(Stream *s) {
+        *s = (Stream){ .times = s->times, .counts = s->counts, .last_id = s->last_id,
+                       .pool = { .counts = s->pool.counts } };
+}
+
 int stream_start(Stream *s, const Device *d, uint32_t pixelformat, const struct framebus_mode *wanted,
-                 const char **ret_step) {
+                 const StreamPlan *plan, const char **ret_step) {
         int r;
 
-        *s = (Stream){ .device = d, .times = s->times };
+        stream_reset(s);
+        s->device = d;
+        s->plan = *plan;
         *ret_step = "setting the format";
         r = set_format(s, pixelformat, wanted);
         if (r >= 0) {
@@ -261,15 +197,22 @@ int stream_restart(Stream *s) {
         return switch_on(s);
 }
 
-void stream_stop(Stream *s) {
-        uint32_t ignored;
+int stream_renew(Stream *s) {
+        const char *ignored;
 
+        switch_off(s);
+        pool_free(&s->pool);
+        s->wants_renewal = false;
+        s->pool.counts.reallocated++;
+        return start_buffers(s, &ignored);
+}
+
+void stream_stop(Stream *s) {
         if (!s->device)
                 return;
         switch_off(s);
-        unmap_buffers(s);
-        (void)request_buffers(s, 0, &ignored);
-        *s = (Stream){ .times = s->times };
+        pool_free(&s->pool);
+        stream_reset(s);
 }
 
 /* ---- frames ---- */
@@ -288,7 +231,7 @@ static Fault take_parts(const Stream *s, const Buffer *b, StreamFrame *f) {
         if (b->b.flags & V4L2_BUF_FLAG_ERROR)
                 return FAULT_DAMAGED;
         for (uint32_t i = 0; i < s->n_memories; i++) {
-                const StreamMemory *m = &s->buffers[b->b.index][i];
+                const SlotMemory *m = &s->pool.slots[b->b.index].memories[i];
                 size_t skip = b->planes[i].data_offset, used = b->planes[i].bytesused;
                 const char *data = m->start;
                 Fault fault;
@@ -306,7 +249,7 @@ static Fault take_parts(const Stream *s, const Buffer *b, StreamFrame *f) {
 }
 
 static int give_up_damaged(Stream *s, const StreamFrame *f, Fault fault, StreamFrame *ret_frame) {
-        int r = queue_buffer(s, f->index);
+        int r = stream_return(s, f);
 
         if (r < 0)
                 return r;
@@ -320,13 +263,14 @@ int stream_read(Stream *s, StreamFrame *ret_frame) {
         Buffer b;
         int r;
 
-        buffer_init(s, &b, 0);
-        r = buffer_ioctl(s, VIDIOC_DQBUF, &b);
+        buffer_init(&b, s->device, pool_get_memory(&s->pool), 0);
+        r = buffer_ioctl(s->device, VIDIOC_DQBUF, &b);
         if (r < 0)
                 return r == -EAGAIN ? STREAM_NOTHING : r;
-        if (b.b.index >= s->n_buffers)
+        if (b.b.index >= s->pool.n_slots || s->pool.slots[b.b.index].place != SLOT_QUEUED)
                 return -EPROTO;
         f.index = b.b.index;
+        s->pool.slots[f.index].place = SLOT_READ;
         f.sequence = b.b.sequence;
         f.n_lost = count_gap(s, b.b.sequence);
         fault = take_parts(s, &b, &f);
@@ -340,5 +284,5 @@ int stream_read(Stream *s, StreamFrame *ret_frame) {
 }
 
 int stream_return(Stream *s, const StreamFrame *frame) {
-        return queue_buffer(s, frame->index);
+        return stream_give_back(s, &s->pool.slots[frame->index]);
 }

@@ -2,16 +2,19 @@
 #include "fake-device.h"
 
 #include <errno.h>
-#include <sys/types.h>
+#include <unistd.h>
 
-#include "base/clock.h"
 #include "check.h"
-#include "sources/v4l2/stream.h"
 
 Fake fake;
 
 void fake_reset(void) {
+        for (unsigned i = 0; i < FAKE_CHUNKS; i++)
+                if (fake.chunk_fds[i])
+                        (void)close(fake.chunk_fds[i]);
         memset(&fake, 0, sizeof fake);
+        fake_reset_memory();
+        fake.buffer_capabilities = V4L2_BUF_CAP_SUPPORTS_MMAP;
         fake.capabilities = V4L2_CAP_DEVICE_CAPS | V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
         fake.device_caps = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
         fake.n_sizes = fake.n_rates = 1;
@@ -61,22 +64,19 @@ static int fake_enum_rates(struct v4l2_frmivalenum *e) {
         return e->index < fake.n_rates ? 0 : -EINVAL;
 }
 
-static bool is_multiplanar(void) {
-        return !(fake.device_caps & V4L2_CAP_VIDEO_CAPTURE);
-}
-
 static int fake_set_format_mplane(struct v4l2_pix_format_mplane *f) {
         fake.pixelformat = f->pixelformat;
         f->num_planes = (uint8_t)fake.n_memories;
         for (unsigned i = 0; i < fake.n_memories; i++)
-                f->plane_fmt[i].bytesperline = fake.bytesperline;
+                f->plane_fmt[i] = (struct v4l2_plane_pix_format){ .bytesperline = fake.bytesperline,
+                                                                  .sizeimage = FAKE_CHUNK };
         f->colorspace = fake.colorimetry[0];
         f->quantization = (uint8_t)fake.colorimetry[3];
         return 0;
 }
 
 static int fake_set_format(struct v4l2_format *f) {
-        if (is_multiplanar())
+        if (fake_is_multiplanar())
                 return fake_set_format_mplane(&f->fmt.pix_mp);
         CHECK_INT("field", f->fmt.pix.field, V4L2_FIELD_NONE);
         fake.pixelformat = f->fmt.pix.pixelformat;
@@ -85,6 +85,7 @@ static int fake_set_format(struct v4l2_format *f) {
         if (fake.width_given)
                 f->fmt.pix.width = fake.width_given;
         f->fmt.pix.bytesperline = fake.bytesperline;
+        f->fmt.pix.sizeimage = FAKE_CHUNK;
         if (fake.field_given)
                 f->fmt.pix.field = fake.field_given;
         f->fmt.pix.colorspace = fake.colorimetry[0];
@@ -103,27 +104,6 @@ static int fake_parm(struct v4l2_streamparm *p, bool set) {
                 fake.interval = p->parm.capture.timeperframe;
         p->parm.capture.capability = V4L2_CAP_TIMEPERFRAME;
         p->parm.capture.timeperframe = fake.interval;
-        return 0;
-}
-
-static int fake_dequeue(struct v4l2_buffer *b) {
-        const FakeBuffer *f = &fake.queue[fake.next];
-
-        if (fake.next == fake.n_queue)
-                return -EAGAIN;
-        CHECK(fake.n_queued > 0);
-        fake.n_queued--;
-        b->index = (uint32_t)(fake.next++ % STREAM_BUFFERS);
-        b->sequence = f->sequence;
-        b->field = f->field;
-        b->bytesused = f->bytesused;
-        for (unsigned i = 0; is_multiplanar() && i < fake.n_memories; i++) {
-                CHECK(b->length >= fake.n_memories);
-                b->m.planes[i].bytesused = i ? f->bytesused_more[i - 1] : f->bytesused;
-        }
-        b->flags = f->flags;
-        b->timestamp.tv_sec = (time_t)(f->pts_ns / NSEC_PER_SEC);
-        b->timestamp.tv_usec = (suseconds_t)(f->pts_ns % NSEC_PER_SEC / NSEC_PER_USEC);
         return 0;
 }
 
@@ -149,49 +129,16 @@ static int fake_ioctl_format(unsigned long request, void *a) {
         case VIDIOC_ENUM_FRAMEINTERVALS:
                 return fake_enum_rates(a);
         case VIDIOC_G_FMT:
+                if (fake_is_multiplanar()) {
+                        format->fmt.pix_mp.pixelformat = fake.pixelformat;
+                        return fake_set_format_mplane(&format->fmt.pix_mp);
+                }
+                format->fmt.pix.sizeimage = FAKE_CHUNK;
                 format->fmt.pix.width = fake.width;
                 format->fmt.pix.height = fake.height;
                 return 0;
         case VIDIOC_S_FMT:
                 return fake_set_format(a);
-        default:
-                return -ENOTTY;
-        }
-}
-
-static int fake_ioctl_stream(unsigned long request, void *a) {
-        struct v4l2_requestbuffers *req = a;
-        struct v4l2_buffer *b = a;
-
-        switch (request) {
-        case VIDIOC_REQBUFS:
-                CHECK_INT("nothing is mapped when buffers change", fake.n_mapped, 0);
-                fake.n_requested = req->count;
-                fake.n_queued = 0;
-                return 0;
-        case VIDIOC_QUERYBUF:
-                for (unsigned i = 0; is_multiplanar() && i < fake.n_memories; i++) {
-                        b->m.planes[i].length = sizeof fake.memory[0];
-                        b->m.planes[i].m.mem_offset = (b->index * fake.n_memories + i) * 4096;
-                }
-                if (is_multiplanar())
-                        return 0;
-                b->length = sizeof fake.memory[0];
-                b->m.offset = b->index * 4096;
-                return 0;
-        case VIDIOC_QBUF:
-                fake.n_queued++;
-                CHECK(fake.n_queued <= fake.n_requested);
-                return 0;
-        case VIDIOC_DQBUF:
-                return fake_dequeue(a);
-        case VIDIOC_STREAMON:
-                fake.n_streamon++;
-                return 0;
-        case VIDIOC_STREAMOFF:
-                fake.n_streamoff++;
-                fake.n_queued = 0;
-                return 0;
         default:
                 return -ENOTTY;
         }
@@ -288,18 +235,6 @@ static int fake_ioctl(int fd, unsigned long request, void *a) {
                 return r;
         r = fake_ioctl_format(request, a);
         return r == -ENOTTY ? fake_ioctl_stream(request, a) : r;
-}
-
-static int fake_mmap(int fd, size_t length, int64_t offset, void **ret_start) {
-        fake.n_mapped++;
-        *ret_start = fake.memory[offset / 4096];
-        return 0;
-}
-
-static int fake_munmap(void *start, size_t length) {
-        CHECK_INT("munmap", length, sizeof fake.memory[0]);
-        fake.n_mapped--;
-        return 0;
 }
 
 const DeviceOps fake_ops = {

@@ -11,6 +11,9 @@
 
 #include "sources/v4l2/device.h"
 
+#define FAKE_CHUNK  65536u /* bytes of a memory */
+#define FAKE_CHUNKS 128u
+
 typedef struct FakeFormat {
         uint32_t pixelformat, flags;
 } FakeFormat;
@@ -21,7 +24,14 @@ typedef struct FakeBuffer {
         uint64_t pts_ns;
         uint32_t field;
         uint32_t bytesused_more[3]; /* of the other memories */
+        uint32_t data_offset;
 } FakeBuffer;
+
+typedef struct FakeSlot {
+        bool queued;
+        uintptr_t address[4]; /* as QBUF said, and what was there then */
+        void *pinned[4];
+} FakeSlot;
 
 typedef struct Fake {
         uint32_t capabilities, device_caps;
@@ -55,12 +65,23 @@ typedef struct Fake {
         int fail_errno;             /* … fails so … */
         int fail_times;             /* … so many times */
 
-        FakeBuffer queue[16];
+        FakeBuffer queue[64];
         size_t n_queue, next;
+        bool draws; /* fills a buffer's memories with its sequence number + 1 */
 
-        unsigned n_open, n_mapped, n_requested, n_queued, n_streamon, n_streamoff;
+        uint32_t buffer_capabilities; /* V4L2_BUF_CAP_* */
+        bool can_export, can_create;
+        int pointer_error;      /* of QBUF, for memory that is not its own */
+        unsigned n_buffers_max; /* 0: as many as wished */
+        int n_buffers_min;      /* that it says it needs; 0: it does not say */
+        uint32_t memory_type;
+        FakeSlot slots[64];
+        uint32_t order[64]; /* of what is queued */
+
+        unsigned n_open, n_mapped, n_requested, n_queued, n_streamon, n_streamoff, n_exported;
         uint32_t pixelformat, width, height;
-        char memory[16][65536];
+        char (*memory)[FAKE_CHUNK]; /* of its own */
+        int chunk_fds[FAKE_CHUNKS]; /* 0: closed */
 } Fake;
 
 extern Fake fake;
@@ -71,3 +92,11 @@ void fake_reset(void);
 
 /* The next @times calls of ioctl @request fail with @error. */
 void fake_fail(unsigned long request, int error, int times);
+
+/* ---- fake-buffers.c ---- */
+
+bool fake_is_multiplanar(void);
+void fake_reset_memory(void);
+int fake_ioctl_stream(unsigned long request_code, void *a);
+int fake_mmap(int fd, size_t length, int64_t offset, void **ret_start);
+int fake_munmap(void *start, size_t length);

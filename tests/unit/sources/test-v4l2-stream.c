@@ -9,6 +9,7 @@
 #include "fake-device.h"
 #include "sources/v4l2/stream.h"
 
+#define N_BUFFERS  4
 #define FRAME_SIZE (64 * 48 * 2)
 static const struct framebus_mode yuyv = {
                 .fourcc = DRM_FORMAT_YUYV, .width = 64, .height = 48, .rate = {30, 1}};
@@ -20,7 +21,8 @@ static int start(uint32_t pixelformat, const char **ret_step) {
 
         if (device.fd < 0)
                 CHECK_INT("open", device_open(&device, &fake_ops, "fake"), 0);
-        return stream_start(&stream, &device, pixelformat, &yuyv, ret_step ? ret_step : &ignored);
+        return stream_start(&stream, &device, pixelformat, &yuyv, &(StreamPlan){ WAY_COPY, 0 },
+                            ret_step ? ret_step : &ignored);
 }
 
 static void stop(void) {
@@ -36,7 +38,7 @@ static void test_start(void) {
         fake_reset();
         CHECK_INT("start", start(V4L2_PIX_FMT_YUYV, NULL), 0);
         CHECK_INT("format", fake.pixelformat, V4L2_PIX_FMT_YUYV);
-        CHECK_INT("buffers", fake.n_queued, STREAM_BUFFERS);
+        CHECK_INT("buffers", fake.n_queued, N_BUFFERS);
         CHECK(fake.interval.numerator == 1 && fake.interval.denominator == 30);
         CHECK_INT("size", stream.size, FRAME_SIZE);
         stop();
@@ -135,11 +137,11 @@ static void test_frames(void) {
                         CHECK_INT(row, f.sequence, table[i].buffer.sequence);
                         CHECK_INT(row, f.pts_ns, fake.queue[i].pts_ns);
                         CHECK_AT(row, !f.bad_time && f.n_parts == 1 && f.parts[0].size == FRAME_SIZE);
-                        CHECK_AT(row, f.parts[0].data == fake.memory[i % STREAM_BUFFERS]);
-                        CHECK_INT(row, fake.n_queued, STREAM_BUFFERS - 1);
+                        CHECK_AT(row, f.parts[0].data == fake.memory[i % N_BUFFERS]);
+                        CHECK_INT(row, fake.n_queued, N_BUFFERS - 1);
                         CHECK_INT(row, stream_return(&stream, &f), 0);
                 }
-                CHECK_INT(row, fake.n_queued, STREAM_BUFFERS); /* a damaged one goes back by itself */
+                CHECK_INT(row, fake.n_queued, N_BUFFERS); /* a damaged one goes back by itself */
         }
         CHECK_INT("no more", stream_read(&stream, &(StreamFrame){ 0 }), STREAM_NOTHING);
         stop();
@@ -160,7 +162,7 @@ static void test_restart(void) {
         fake_fail(VIDIOC_DQBUF, -EIO, 1);
         CHECK_INT("broken", stream_read(&stream, &f), -EIO);
         CHECK_INT("restart", stream_restart(&stream), 0);
-        CHECK(fake.n_streamon == 2 && fake.n_streamoff == 1 && fake.n_queued == STREAM_BUFFERS);
+        CHECK(fake.n_streamon == 2 && fake.n_streamoff == 1 && fake.n_queued == N_BUFFERS);
         CHECK_INT("frame", stream_read(&stream, &f), STREAM_FRAME);
         CHECK(f.n_lost == 0 && f.bad_time && f.pts_ns >= now_ns);
         CHECK_INT("return", stream_return(&stream, &f), 0);
@@ -175,10 +177,11 @@ static void test_restart(void) {
 /* A buffer that is not taken at once is counted. */
 static void test_requeue(void) {
         fake_reset();
+        stream.pool.counts.requeued = 0;
         fake_fail(VIDIOC_QBUF, -EINVAL, 1);
         CHECK_INT("start", start(V4L2_PIX_FMT_YUYV, NULL), 0);
-        CHECK_INT("requeued", stream.n_requeued, 1);
-        CHECK_INT("buffers", fake.n_queued, STREAM_BUFFERS);
+        CHECK_INT("requeued", stream.pool.counts.requeued, 1);
+        CHECK_INT("buffers", fake.n_queued, N_BUFFERS);
         stop();
 }
 
@@ -201,7 +204,7 @@ static void test_multiplanar(void) {
         CHECK_INT("two memories for three planes", start(V4L2_PIX_FMT_YUV420M, NULL), -EPROTO);
         fake.n_memories = 3;
         CHECK_INT("start", start(V4L2_PIX_FMT_YUV420M, NULL), 0);
-        CHECK_INT("as three planes", fake.n_mapped, 3 * STREAM_BUFFERS);
+        CHECK_INT("as three planes", fake.n_mapped, 3 * N_BUFFERS);
         CHECK(stream.mode.fourcc == DRM_FORMAT_YUV420 && stream.n_planes == 3 && stream.size == y + 2 * c);
         CHECK(stream.colorimetry[0] == V4L2_COLORSPACE_REC709 &&
               stream.colorimetry[3] == V4L2_QUANTIZATION_LIM_RANGE);
@@ -218,7 +221,7 @@ static void test_multiplanar(void) {
                         continue;
                 CHECK_AT(row, f.n_parts == 3 && f.size == y + 2 * c);
                 CHECK_AT(row, f.parts[0].size == y && f.parts[1].size == c && f.parts[2].size == c);
-                CHECK_AT(row, f.parts[2].data == fake.memory[i % STREAM_BUFFERS * 3 + 2]);
+                CHECK_AT(row, f.parts[2].data == fake.memory[i % N_BUFFERS * 3 + 2]);
                 CHECK_INT(row, stream_return(&stream, &f), 0);
         }
         stop();
