@@ -23,11 +23,11 @@ int image_from_frame(framebus_frame *frame, Image *ret) {
                 image.planes[i].data = data;
                 image.planes[i].stride = framebus_frame_get_plane(frame, i)->stride;
         }
-        if (image.planes[0].stride > 0) {
-                r = image_check(&image);
-                if (r < 0)
-                        return r;
-        }
+        r = image_check(&image);
+        if (r == -ENOTSUP && image.planes[0].stride == 0)
+                r = 0; /* compressed: decoders do their own checks */
+        if (r < 0)
+                return r;
         *ret = image;
         return 0;
 }

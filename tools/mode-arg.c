@@ -11,12 +11,16 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <drm_fourcc.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 
 #define SIZE_MAX_PIXELS 65535u
+#define SWAPPED_SUFFIX  "-BE"
 #define SECONDS_MAX     (10ull * 366 * 24 * 3600)
 
 int uint_parse(const char *s, uint64_t min, uint64_t max, uint64_t *ret) {
@@ -138,6 +142,27 @@ static const char *fourcc_canonical(const char *s) {
         return s;
 }
 
+static bool is_number(const char *s) {
+        return strncmp(s, "0x", 2) == 0 && strlen(s) == 10 && strspn(s + 2, "0123456789abcdefABCDEF") == 8;
+}
+
+/* "NV12", "I420"; "RG16-BE" with the bytes swapped, as v4l2-ctl writes it; or the number: "0x3231564e". 0:
+ * no. */
+static uint32_t fourcc_parse(const char *s) {
+        size_t n = strlen(s), n_name = n > 3 && strcmp(s + n - 3, SWAPPED_SUFFIX) == 0 ? n - 3 : n;
+        uint32_t fourcc;
+        char name[32];
+
+        if (is_number(s))
+                return (uint32_t)strtoul(s, NULL, 16);
+        if (n_name >= sizeof(name))
+                return 0;
+        memcpy(name, s, n_name);
+        name[n_name] = 0;
+        fourcc = framebus_fourcc_from_string(fourcc_canonical(name));
+        return fourcc && n_name < n ? fourcc | DRM_FORMAT_BIG_ENDIAN : fourcc;
+}
+
 static int part_parse(const char *s, struct framebus_mode *m, const char **ret_why) {
         uint32_t width, height;
 
@@ -151,7 +176,7 @@ static int part_parse(const char *s, struct framebus_mode *m, const char **ret_w
                 return 0;
         }
 
-        if (s[strspn(s, "0123456789x")] == 0 && strchr(s, 'x')) {
+        if (s[strspn(s, "0123456789x")] == 0 && strchr(s, 'x') && !is_number(s)) {
                 *ret_why = "not a size: WIDTHxHEIGHT, each from 1 to 65535";
                 return -EINVAL;
         }
@@ -169,7 +194,7 @@ static int part_parse(const char *s, struct framebus_mode *m, const char **ret_w
                 *ret_why = "two pixel formats";
                 return -EINVAL;
         }
-        m->fourcc = framebus_fourcc_from_string(fourcc_canonical(s));
+        m->fourcc = fourcc_parse(s);
         *ret_why = "neither a pixel format of four characters, nor a size like 640x480, nor a rate like 30";
         return m->fourcc == 0 ? -EINVAL : 0;
 }
@@ -206,11 +231,13 @@ int mode_parse(const char *s, struct framebus_mode *ret, const char **ret_why) {
         return 0;
 }
 
-const char *fourcc_format(uint32_t fourcc, char ret[static 5]) {
-        framebus_fourcc_to_string(fourcc, ret);
+const char *fourcc_format(uint32_t fourcc, char ret[static FOURCC_STRING_MAX]) {
+        bool swapped = fourcc & DRM_FORMAT_BIG_ENDIAN;
+
+        framebus_fourcc_to_string(fourcc & ~DRM_FORMAT_BIG_ENDIAN, ret);
         for (size_t n = strlen(ret); n > 1 && ret[n - 1] == ' '; n--)
                 ret[n - 1] = 0;
-        return ret;
+        return swapped ? strcat(ret, SWAPPED_SUFFIX) : ret;
 }
 
 const char *rate_format(struct framebus_fraction rate, char ret[static RATE_STRING_MAX]) {
@@ -242,7 +269,7 @@ static void ranges_format(const struct framebus_mode *m, char *buffer, size_t si
 }
 
 const char *mode_format(const struct framebus_mode *mode, char ret[static MODE_ARG_MAX]) {
-        char fourcc[5], rate[RATE_STRING_MAX], size[24] = "", ranges[128];
+        char fourcc[FOURCC_STRING_MAX], rate[RATE_STRING_MAX], size[24] = "", ranges[128];
 
         if (mode->fourcc == 0) {
                 snprintf(ret, MODE_ARG_MAX, "-");

@@ -20,13 +20,15 @@ int rate_parse(const char *s, struct framebus_fraction *ret);
 /*
  * FOURCC,WxH,RATE: any part may be missing, and commas in front of what is there may be left out as the parts
  * look different: "NV12,1280x720,30", "1280x720", "YUYV,,30000/1001", "30". A fourcc is 1 to 4 characters as
- * `show` prints them, or a name that other programs use for it: I420, YUY2, MJPEG, GREY. Parts that are
- * missing are 0: any. Returns 0; -EINVAL: not a mode, with @ret_why, a constant string.
+ * `show` prints them, or a name that other programs use for it: I420, YUY2, MJPEG, GREY; "-BE" behind it
+ * means swapped bytes; or it is its number: 0x3231564e. Parts that are missing are 0: any. Returns 0;
+ * -EINVAL: not a mode, with @ret_why, a constant string.
  */
 int mode_parse(const char *s, struct framebus_mode *ret, const char **ret_why);
 
-/* The fourcc without blanks at its end. */
-const char *fourcc_format(uint32_t fourcc, char ret[static 5]);
+/* The fourcc without blanks at its end, and "-BE" if its bytes are swapped. */
+#define FOURCC_STRING_MAX 8
+const char *fourcc_format(uint32_t fourcc, char ret[static FOURCC_STRING_MAX]);
 
 /* "30", "30000/1001"; "any" for 0. */
 #define RATE_STRING_MAX 32

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "tools/jpeg.h"
+#include "tools/packed.h"
 #include "tools/planar.h"
 
 #define FOURCC_MJPG fourcc_code('M', 'J', 'P', 'G')
@@ -46,26 +47,58 @@ static ToArgb converter_find(uint32_t fourcc) {
         return NULL;
 }
 
+static bool is_jpeg(uint32_t fourcc) {
+        return fourcc == FOURCC_MJPG || fourcc == FOURCC_JPEG;
+}
+
 bool rgb_is_rgb(uint32_t fourcc) {
-        return converter_find(fourcc);
+        const PackedFormat *packed = packed_find(fourcc);
+
+        return converter_find(fourcc) || (packed && !packed->yuv) || is_jpeg(fourcc);
 }
 
 uint32_t rgb_get_fourcc(size_t i) {
-        return i < FB_ELEMENTSOF(formats) ? formats[i].fourcc : 0;
+        const PackedFormat *packed;
+
+        if (i < FB_ELEMENTSOF(formats))
+                return formats[i].fourcc;
+        i -= FB_ELEMENTSOF(formats);
+        for (size_t k = 0; (packed = packed_get(k)); k++)
+                if (!packed->yuv && i-- == 0)
+                        return packed->fourcc;
+        return i == 0 ? FOURCC_MJPG : i == 1 ? FOURCC_JPEG : 0;
+}
+
+static int jpeg_to_argb(const Image *image, uint8_t *argb) {
+        _cleanup_free_ uint8_t *rgb = NULL;
+        int r;
+
+        r = jpeg_decode(image->planes[0].data, image->planes[0].size, image->width, image->height, &rgb);
+        if (r < 0)
+                return r;
+        return RAWToARGB(rgb, (int)image->width * 3, argb, (int)image->width * 4, (int)image->width,
+                         (int)image->height);
 }
 
 int rgb_to_argb(const Image *image, uint8_t **ret) {
         ToArgb convert = converter_find(image->fourcc);
         _cleanup_free_ uint8_t *argb = NULL;
+        int r = 0;
 
-        if (!convert)
+        if (!rgb_is_rgb(image->fourcc))
                 return -ENOTSUP;
         argb = malloc((size_t)image->width * image->height * 4);
         if (!argb)
                 return -ENOMEM;
-        if (convert(image->planes[0].data, (int)image->planes[0].stride, argb, (int)image->width * 4,
-                    (int)image->width, (int)image->height) < 0)
-                return -EINVAL;
+        if (is_jpeg(image->fourcc))
+                r = jpeg_to_argb(image, argb);
+        else if (convert)
+                r = convert(image->planes[0].data, (int)image->planes[0].stride, argb, (int)image->width * 4,
+                            (int)image->width, (int)image->height);
+        else
+                packed_to_argb(packed_find(image->fourcc), image, argb);
+        if (r < 0)
+                return r == -1 ? -EINVAL : r; /* libyuv's only error */
         *ret = take_ptr(argb);
         return 0;
 }
@@ -151,7 +184,7 @@ int rgb_from_image(const Image *image, uint8_t **ret) {
         _cleanup_free_ uint8_t *argb = NULL, *rgb = NULL;
         int r;
 
-        if (image->fourcc == FOURCC_MJPG || image->fourcc == FOURCC_JPEG)
+        if (is_jpeg(image->fourcc))
                 return jpeg_decode(image->planes[0].data, image->planes[0].size, image->width, image->height,
                                    ret);
 

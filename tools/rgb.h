@@ -7,13 +7,15 @@
 
 #include "tools/image.h"
 
+/* JPEG is, once it is decoded. */
 bool rgb_is_rgb(uint32_t fourcc);
 
 /* The formats that are known as RGB, one for each @i from 0 on; 0: no more. */
 uint32_t rgb_get_fourcc(size_t i);
 
-/* An uncompressed RGB picture, which has been checked, as 4 bytes a pixel: B, G, R, alpha, without padding.
- * @ret is owned by the caller: free(). Returns 0; -ENOTSUP: not RGB; -ENOMEM. */
+/* An RGB picture, which has been checked, or a JPEG one, as 4 bytes a pixel: B, G, R, alpha, without padding.
+ * @ret is owned by the caller: free(). Returns 0; -ENOTSUP: not RGB; -EBADMSG: a JPEG picture that cannot be
+ * decoded; -ENOMEM. */
 int rgb_to_argb(const Image *image, uint8_t **ret);
 
 /*

@@ -26,7 +26,7 @@ static void show_range_json(Json *j, const char *key, struct framebus_range r) {
 }
 
 void show_mode_json(Json *j, const char *key, const struct framebus_mode *mode) {
-        char fourcc[5];
+        char fourcc[FOURCC_STRING_MAX];
 
         if (mode->fourcc == 0) {
                 json_string(j, key, NULL);

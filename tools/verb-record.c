@@ -5,7 +5,7 @@
  * Such a file has a constant rate and no time stamps. So that time stays right, a frame that was lost is
  * replaced by another copy of the one before it; seq says how many there were, and after attaching again, or
  * where the source has no rate, the capture time does. Without --mode the source's own choice is taken if y4m
- * can hold it.
+ * can hold it. JPEG pictures are decoded.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "tools/client.h"
+#include "tools/decodable.h"
 #include "tools/json.h"
 #include "tools/mode-arg.h"
 #include "tools/show.h"
@@ -32,8 +33,7 @@
 typedef struct RecordVerb {
         Client client;
         framebus_subscription *sub;
-        struct framebus_subscribe_options options;
-        struct framebus_mode *modes; /* the wishes of --mode's absence; owned */
+        Decodable decodable;
         const char *path;
         int fd; /* STDOUT_FILENO or owned */
         Output output;
@@ -45,7 +45,8 @@ typedef struct RecordVerb {
         bool by_time; /* the next frame's place is found by its capture time */
         uint64_t first_pts_ns;
         uint64_t repeated;
-        uint64_t overrun; /* frames that found no room in the output's queue */
+        uint64_t overrun;  /* frames that found no room in the output's queue */
+        uint64_t n_broken; /* frames that could not be decoded */
         Tally tally;
 } RecordVerb;
 
@@ -58,7 +59,7 @@ static void record_deinit(RecordVerb *v) {
         client_close(&v->client);
         planar_deinit(&v->picture);
         output_deinit(&v->output);
-        free(v->modes);
+        decodable_deinit(&v->decodable);
         if (v->fd >= 0 && v->fd != STDOUT_FILENO)
                 v->fd = fb_close(v->fd);
 }
@@ -101,9 +102,8 @@ static void record_start(RecordVerb *v, const struct framebus_mode *mode) {
 
         r = planar_init(&v->picture, mode->fourcc, mode->width, mode->height);
         if (r == -ENOTSUP || mode->modifier != 0) {
-                client_message("%s: y4m cannot hold %s. --mode asks for another format, `framebusctl show` "
-                               "tells which there are",
-                               v->client.source, mode_format(mode, text));
+                client_message("%s: y4m cannot hold %s. " DECODABLE_OTHERWISE, v->client.source,
+                               mode_format(mode, text));
                 client_finish(&v->client, STATUS_REFUSED);
                 return;
         }
@@ -215,6 +215,11 @@ static void on_frame(framebus_subscription *sub, framebus_frame *frame, void *us
         r = image_from_frame(frame, &image);
         if (r >= 0)
                 r = planar_convert(&v->picture, &image);
+        if (r == -EBADMSG) { /* as cameras make them at times: the next one fills its place */
+                v->n_broken++;
+                v->by_time = true;
+                return;
+        }
         if (r < 0) {
                 client_fail_errno(&v->client, r, "cannot take the picture out of a frame");
                 return;
@@ -267,7 +272,7 @@ static void on_ended(framebus_subscription *sub, const char *reason, const struc
         client_finish(&v->client, status);
 }
 
-static void record_subscribe(RecordVerb *v) {
+static void record_subscribe(void *userdata) {
         static const struct framebus_subscription_events events = {
                 .version = FRAMEBUS_SUBSCRIPTION_EVENTS_VERSION,
                 .attached = on_attached,
@@ -277,47 +282,12 @@ static void record_subscribe(RecordVerb *v) {
                 .disconnected = on_disconnected,
                 .ended = on_ended,
         };
-        int r;
-
-        r = framebus_subscribe(v->client.fb, v->client.source, &v->options, &events, v, &v->sub);
-        if (r < 0)
-                client_fail_errno(&v->client, r, "cannot subscribe");
-}
-
-/* A wish for each format that y4m can hold. */
-static int record_ask_for_known(RecordVerb *v) {
-        size_t n = 0;
-
-        while (planar_get_fourcc(n) != 0)
-                n++;
-        v->modes = calloc(n, sizeof(*v->modes));
-        if (!v->modes)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                v->modes[i].fourcc = planar_get_fourcc(i);
-        v->options.modes = v->modes;
-        v->options.n_modes = n;
-        return 0;
-}
-
-/* what the source would choose: if y4m cannot hold it, only what it can hold is asked for */
-static void on_negotiated(framebus *fb, const struct framebus_granted *granted,
-                          const struct framebus_error *error, void *userdata) {
         RecordVerb *v = userdata;
         int r;
 
-        if (error) {
-                client_fail(&v->client, error);
-                return;
-        }
-        if (!planar_is_supported(granted->mode.fourcc)) {
-                r = record_ask_for_known(v);
-                if (r < 0) {
-                        client_fail_errno(&v->client, r, "cannot ask for a mode");
-                        return;
-                }
-        }
-        record_subscribe(v);
+        r = framebus_subscribe(v->client.fb, v->client.source, &v->decodable.options, &events, v, &v->sub);
+        if (r < 0)
+                client_fail_errno(&v->client, r, "cannot subscribe");
 }
 
 static void on_output(Client *c, void *userdata) {
@@ -375,6 +345,8 @@ static void summary_print(RecordVerb *v) {
                 to_stdout(v) ? v->client.source : v->path, v->writer.n_frames,
                 (double)v->writer.n_frames * v->rate.den / v->rate.num, v->repeated,
                 tally_lost_format(&v->tally, lost, sizeof(lost)));
+        if (v->n_broken > 0)
+                client_message("%" PRIu64 " frames could not be decoded", v->n_broken);
         if (v->overrun > 0)
                 client_message("%" PRIu64 " frames did not fit into memory: they are read too slowly",
                                v->overrun);
@@ -396,18 +368,13 @@ int verb_record(const Options *o, char **args) {
         v.client.on_tick = on_tick;
         v.client.on_output = on_output;
         v.client.userdata = &v;
-        v.options = options_to_subscribe(o);
-        v.options.no_replay = true;
+        v.decodable = (Decodable){ .client = &v.client, .options = options_to_subscribe(o),
+                                   .ready = record_subscribe, .userdata = &v };
+        v.decodable.options.no_replay = true;
         if (o->window == 0 && o->transport == FRAMEBUS_TRANSPORT_PEER)
-                v.options.window = RECORD_WINDOW;
+                v.decodable.options.window = RECORD_WINDOW;
         client_wait_for(&v.client, "the subscription", 30 * NSEC_PER_SEC);
-        if (o->n_modes > 0)
-                record_subscribe(&v);
-        else {
-                r = framebus_negotiate(v.client.fb, args[0], &v.options, on_negotiated, &v);
-                if (r < 0)
-                        client_fail_errno(&v.client, r, "cannot negotiate");
-        }
+        decodable_settle(&v.decodable);
         r = client_run(&v.client);
         v.sub = framebus_subscription_close(v.sub);
         record_drain(&v);

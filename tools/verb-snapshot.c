@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "tools/client.h"
+#include "tools/decodable.h"
 #include "tools/image.h"
 #include "tools/json.h"
 #include "tools/mode-arg.h"
@@ -26,12 +27,14 @@
 typedef struct SnapshotVerb {
         Client client;
         framebus_subscription *sub;
+        Decodable decodable;
         const char *path;
 } SnapshotVerb;
 
 static void snapshot_deinit(SnapshotVerb *s) {
         s->sub = framebus_subscription_close(s->sub);
         client_close(&s->client);
+        decodable_deinit(&s->decodable);
 }
 
 static int file_write(int fd, const uint8_t *data, size_t size) {
@@ -81,7 +84,7 @@ static int snapshot_encode(framebus_frame *frame, uint8_t **ret_png, size_t *ret
 static void snapshot_tell(SnapshotVerb *s, framebus_frame *frame) {
         const struct framebus_mode *mode = framebus_frame_get_mode(frame);
         bool to_stdout = strcmp(s->path, "-") == 0;
-        char fourcc[5];
+        char fourcc[FOURCC_STRING_MAX];
         Json j;
 
         if (s->client.options->json && !to_stdout) {
@@ -113,9 +116,8 @@ static void on_frame(framebus_subscription *sub, framebus_frame *frame, void *us
         if (r == -EBADMSG)
                 return; /* a broken picture, as cameras make when they start: the next one may be better */
         if (r == -ENOTSUP) {
-                client_message("%s: cannot make a PNG file of %s. --mode asks for another format, "
-                               "`framebusctl show` tells which there are",
-                               s->client.source, mode);
+                client_message("%s: cannot make a PNG file of %s. " DECODABLE_OTHERWISE, s->client.source,
+                               mode);
                 client_finish(&s->client, STATUS_REFUSED);
                 return;
         }
@@ -147,23 +149,31 @@ static void on_ended(framebus_subscription *sub, const char *reason, const struc
                 client_finish(&s->client, client_tell_ended(&s->client, reason, error));
 }
 
-int verb_snapshot(const Options *o, char **args) {
+static void snapshot_subscribe(void *userdata) {
         static const struct framebus_subscription_events events = {
                 .version = FRAMEBUS_SUBSCRIPTION_EVENTS_VERSION,
                 .attached = on_attached,
                 .frame = on_frame,
                 .ended = on_ended,
         };
+        SnapshotVerb *s = userdata;
+        int r;
+
+        r = framebus_subscribe(s->client.fb, s->client.source, &s->decodable.options, &events, s, &s->sub);
+        if (r < 0)
+                client_fail_errno(&s->client, r, "cannot subscribe");
+}
+
+int verb_snapshot(const Options *o, char **args) {
         _cleanup_(snapshot_deinit) SnapshotVerb s = { .path = args[1] };
-        struct framebus_subscribe_options options = options_to_subscribe(o);
         int r;
 
         r = client_open(&s.client, o, args[0]);
         if (r != STATUS_OK)
                 return r;
+        s.decodable = (Decodable){ .client = &s.client, .options = options_to_subscribe(o),
+                                   .ready = snapshot_subscribe, .userdata = &s };
         client_wait_for(&s.client, "the subscription", 30 * NSEC_PER_SEC);
-        r = framebus_subscribe(s.client.fb, args[0], &options, &events, &s, &s.sub);
-        if (r < 0)
-                client_fail_errno(&s.client, r, "cannot subscribe");
+        decodable_settle(&s.decodable);
         return client_run(&s.client);
 }

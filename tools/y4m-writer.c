@@ -17,7 +17,9 @@ const char *y4m_colorspace(Chroma chroma, unsigned depth) {
                 const char *name;
         } names[] = {
                 { CHROMA_420, 8, "420jpeg" }, { CHROMA_420, 10, "420p10" }, { CHROMA_420, 12, "420p12" },
-                { CHROMA_420, 16, "420p16" }, { CHROMA_422, 8, "422" },     { CHROMA_444, 8, "444" },
+                { CHROMA_420, 16, "420p16" }, { CHROMA_422, 8, "422" },     { CHROMA_422, 10, "422p10" },
+                { CHROMA_422, 12, "422p12" }, { CHROMA_422, 16, "422p16" }, { CHROMA_444, 8, "444" },
+                { CHROMA_444, 10, "444p10" }, { CHROMA_444, 12, "444p12" }, { CHROMA_444, 16, "444p16" },
                 { CHROMA_411, 8, "411" },     { CHROMA_410, 8, "410" },     { CHROMA_MONO, 8, "mono" },
                 { CHROMA_MONO, 10, "mono10" }, { CHROMA_MONO, 12, "mono12" }, { CHROMA_MONO, 16, "mono16" },
         };

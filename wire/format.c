@@ -3,9 +3,10 @@
  * Layouts of the formats of drm_fourcc.h that cameras, converters and screens make.
  *
  * A plane is lines of samples; one sample covers hsub x vsub pixels, rounded up at the right and lower
- * edge, so packed 4:2:2 is one plane of 32-bit samples two pixels wide. A format that is not in the
- * table is legal: its planes only have to lie inside their memory. Non-linear modifiers lay planes out
- * as they like and may add some: the same.
+ * edge, so packed 4:2:2 is one plane of 32-bit samples two pixels wide. With swapped bytes
+ * (DRM_FORMAT_BIG_ENDIAN) the samples are as large. A format that is not in the table is legal: its planes
+ * only have to lie inside their memory. Non-linear modifiers lay planes out as they like and may add some:
+ * the same.
  */
 #include "wire/format.h"
 
@@ -19,6 +20,8 @@
 #define PACKED_2(name, bits)      { DRM_FORMAT_##name, 1, { bits }, { 2 }, { 1 } }
 #define SEMI(name, bits, h, v)    { DRM_FORMAT_##name, 2, { bits, 2 * (bits) }, { 1, h }, { 1, v } }
 #define PLANAR(name, bits, h, v)  { DRM_FORMAT_##name, 3, { bits, bits, bits }, { 1, h, h }, { 1, v, v } }
+/* spelt out: drm_fourcc.h may not have the name yet */
+#define NEWER(a, b, c, d, ...)    { fourcc_code(a, b, c, d), __VA_ARGS__ }
 
 static const FormatInfo formats[] = {
         /* grey, indexed, two components */
@@ -78,6 +81,7 @@ static const FormatInfo formats[] = {
         PACKED(XBGR16161616F, 64),
         PACKED(ARGB16161616F, 64),
         PACKED(ABGR16161616F, 64),
+        PACKED(AXBXGXRX106106106106, 64),
         /* packed YUV 4:4:4 */
         PACKED(VUY888, 24),
         PACKED(AYUV, 32),
@@ -86,6 +90,9 @@ static const FormatInfo formats[] = {
         PACKED(Y412, 64),
         PACKED(Y416, 64),
         PACKED(XVYU2101010, 32),
+        PACKED(XVYU16161616, 64),
+        NEWER('A', 'V', 'U', 'Y', 1, { 32 }, { 1 }, { 1 }),
+        NEWER('X', 'V', 'U', 'Y', 1, { 32 }, { 1 }, { 1 }),
         /* packed YUV 4:2:2 */
         PACKED_2(YUYV, 32),
         PACKED_2(YVYU, 32),
@@ -102,6 +109,7 @@ static const FormatInfo formats[] = {
         SEMI(NV24, 8, 1, 1),
         SEMI(NV42, 8, 1, 1),
         SEMI(NV15, 10, 2, 2),
+        NEWER('N', 'V', '2', '0', 2, { 10, 20 }, { 1, 2 }, { 1, 1 }),
         SEMI(P010, 16, 2, 2),
         SEMI(P012, 16, 2, 2),
         SEMI(P016, 16, 2, 2),
@@ -117,6 +125,8 @@ static const FormatInfo formats[] = {
         PLANAR(YVU422, 8, 2, 1),
         PLANAR(YUV444, 8, 1, 1),
         PLANAR(YVU444, 8, 1, 1),
+        PLANAR(Q410, 16, 1, 1),
+        PLANAR(Q401, 16, 1, 1),
 };
 
 /* DRM defines none of these. The newer ones are spelt out: kernel headers may not have them yet. */
@@ -152,9 +162,12 @@ static const uint32_t compressed_formats[] = {
 };
 
 const FormatInfo *format_get_info(uint32_t fourcc) {
+        bool swapped = fourcc & DRM_FORMAT_BIG_ENDIAN;
+
+        fourcc &= ~DRM_FORMAT_BIG_ENDIAN;
         for (size_t i = 0; i < FB_ELEMENTSOF(formats); i++)
                 if (formats[i].fourcc == fourcc)
-                        return &formats[i];
+                        return swapped && formats[i].n_planes > 1 ? NULL : &formats[i];
         return NULL;
 }
 

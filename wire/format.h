@@ -22,7 +22,7 @@ typedef struct FormatInfo {
         uint8_t hsub[FB_PLANES_MAX], vsub[FB_PLANES_MAX];
 } FormatInfo;
 
-/* NULL: compressed, or a format whose layout is not known. */
+/* NULL: compressed, or a format whose layout is not known. Its fourcc is without DRM_FORMAT_BIG_ENDIAN. */
 const FormatInfo *format_get_info(uint32_t fourcc);
 
 bool format_is_compressed(uint32_t fourcc);

@@ -34,7 +34,9 @@ def clip(name, width, height, n_frames, rate='50:1'):
     samples, size = LAYOUTS[name]
     n = samples(width, height) * size
     header = f'YUV4MPEG2 W{width} H{height} F{rate} Ip A1:1 C{name}\n'.encode()
-    return header, [bytes((i * 7 + k * 13) & 255 for i in range(n)) for k in range(n_frames)]
+    upper = {'mono10': 3, 'mono12': 15}.get(name, 255)      # of little-endian samples
+    masks = 255, upper
+    return header, [bytes((i * 7 + k * 13) & masks[i & 1] for i in range(n)) for k in range(n_frames)]
 
 
 def png_pixels(data):

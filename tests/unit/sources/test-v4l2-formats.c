@@ -57,6 +57,7 @@ int main(void) {
                         check_layout(f, what, 176, 44);
                 }
         }
-        CHECK(n_raw > 60 && n_compressed > 10 && n_unknown < 12);
+        CHECK(n_raw > 60 && n_compressed > 10);
+        CHECK_INT("formats whose layout the broker does not know", n_unknown, 0);
         return check_end();
 }

@@ -25,6 +25,8 @@ static const struct {
         { "R8", DRM_FORMAT_R8, 0, 0, 0, 0 },
         { "I420", DRM_FORMAT_YUV420, 0, 0, 0, 0 },
         { "YUY2,65535x1,0.5", DRM_FORMAT_YUYV, 65535, 1, 5, 10 },
+        { "0x3231564e,8x8", DRM_FORMAT_NV12, 8, 8, 0, 0 },
+        { "YUY2-BE", DRM_FORMAT_YUYV | DRM_FORMAT_BIG_ENDIAN, 0, 0, 0, 0 },
         { "MJPEG", fourcc_code('M', 'J', 'P', 'G'), 0, 0, 0, 0 },
 };
 static const char *const bad[] = {
@@ -50,6 +52,10 @@ static const char *const bad[] = {
         "640x480x3",
         "640 x480",
         "NV12,1e3",
+        "0x123456789",
+        "0x",
+        "0x3231564eg",
+        "NV123-BE",
         "\xc3\xa4\xc3\xb6\xc3\xbc",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 };
@@ -85,6 +91,9 @@ static void test_mode_format(void) {
                 { { .fourcc = DRM_FORMAT_NV12, .width = 8, .height = 4, .rate = { 30000, 1001 } },
                   "NV12,8x4,30000/1001" },
                 { { .fourcc = DRM_FORMAT_NV12, .rate = { 60, 2 } }, "NV12,,30" },
+                { { .fourcc = DRM_FORMAT_R16 | DRM_FORMAT_BIG_ENDIAN }, "R16-BE" },
+                { { .fourcc = DRM_FORMAT_RGB565 | DRM_FORMAT_BIG_ENDIAN, .width = 8, .height = 4 },
+                  "RG16-BE,8x4" },
                 { { .fourcc = DRM_FORMAT_NV12,
                     .width = 640,
                     .height = 480,
