@@ -14,8 +14,11 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "libframebus/export.h"
+#include "libframebus/memory.h"
 
-#define FLAGS_PUBLIC (FRAMEBUS_FRAME_REPLAYED | FRAMEBUS_FRAME_KEYFRAME | FRAMEBUS_FRAME_DISCONTINUITY)
+#define FLAGS_PUBLIC                                                                                    \
+        (FRAMEBUS_FRAME_REPLAYED | FRAMEBUS_FRAME_KEYFRAME | FRAMEBUS_FRAME_DISCONTINUITY |             \
+         FRAMEBUS_FRAME_VOLATILE)
 
 struct framebus_frame {
         unsigned int n_refs;
@@ -62,6 +65,13 @@ void held_frames_disown(framebus_subscription *sub) {
                 frame_leave(f);
 }
 
+static void frame_unmap_memory(framebus_frame *f, size_t memory) {
+        if (!f->maps[memory])
+                return;
+        memory_end_read(framebus_frame_get_memory(f), f->frame->fds[memory]);
+        (void)munmap(f->maps[memory], f->map_sizes[memory]);
+}
+
 FB_PUBLIC framebus_frame *framebus_frame_ref(framebus_frame *frame) {
         frame->n_refs++;
         return frame;
@@ -71,8 +81,7 @@ FB_PUBLIC framebus_frame *framebus_frame_unref(framebus_frame *frame) {
         if (!frame || --frame->n_refs > 0)
                 return NULL;
         for (size_t i = 0; i < FB_MEMORIES_MAX; i++)
-                if (frame->maps[i])
-                        (void)munmap(frame->maps[i], frame->map_sizes[i]);
+                frame_unmap_memory(frame, i);
         if (frame->sub) {
                 if (frame->generation == frame->sub->generation)
                         subscription_release(frame->sub, frame->frame->seq);
@@ -130,6 +139,17 @@ FB_PUBLIC uint32_t framebus_frame_get_field(const framebus_frame *frame) {
         return meta->present & FRAME_META_FIELD ? meta->field : 1;
 }
 
+FB_PUBLIC enum framebus_memory framebus_frame_get_memory(const framebus_frame *frame) {
+        return (enum framebus_memory)frame_get_memory_kind(frame->frame);
+}
+
+FB_PUBLIC bool framebus_frame_get_buffer(const framebus_frame *frame, uint64_t *ret_id) {
+        if (frame_get_memory_kind(frame->frame) == FB_MEMORY_SEALED)
+                return false;
+        *ret_id = frame->frame->meta.buffer;
+        return true;
+}
+
 FB_PUBLIC size_t framebus_frame_get_n_planes(const framebus_frame *frame) {
         return frame->frame->n_planes;
 }
@@ -138,11 +158,12 @@ FB_PUBLIC const struct framebus_plane *framebus_frame_get_plane(const framebus_f
         return plane < frame->frame->n_planes ? &frame->planes[plane] : NULL;
 }
 
-/* One mapping a memory, up to the end of its last plane; private: of a sealed file that is the same, and
- * older kernels refuse a shared one. */
+/* One mapping a memory, up to the end of its last plane. */
 static int frame_map_memory(framebus_frame *f, uint32_t memory) {
+        enum framebus_memory kind = framebus_frame_get_memory(f);
         uint64_t end = 0;
         void *p;
+        int r;
 
         if (f->maps[memory])
                 return 0;
@@ -151,9 +172,14 @@ static int frame_map_memory(framebus_frame *f, uint32_t memory) {
                         end = FB_MAX(end, f->planes[i].offset + f->planes[i].size);
         if (end > SIZE_MAX)
                 return -EOVERFLOW;
-        p = mmap(NULL, (size_t)end, PROT_READ, MAP_PRIVATE, f->frame->fds[memory], 0);
-        if (p == MAP_FAILED)
-                return -errno;
+        r = memory_map(kind, f->frame->fds[memory], (size_t)end, &p);
+        if (r < 0)
+                return r;
+        r = memory_begin_read(kind, f->frame->fds[memory]);
+        if (r < 0) {
+                (void)munmap(p, (size_t)end);
+                return r;
+        }
         f->maps[memory] = p;
         f->map_sizes[memory] = (size_t)end;
         return 0;

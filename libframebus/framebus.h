@@ -37,7 +37,9 @@
  * Setting brightness and the like: framebus_list_controls(), framebus_set_controls().
  *
  * Publishing: framebus_publish(), then wait for `start`; push frames with framebus_publisher_push_data() (one
- * copy, into a fresh sealed memfd) or fill a buffer of framebus_publisher_acquire() in place.
+ * copy, into a fresh sealed memfd) or fill a buffer of framebus_publisher_acquire() in place. Who has buffers
+ * of its own that it fills again and again, such as those of a device, lends them without any copy: see enum
+ * framebus_memory and framebus_publisher_push_fds().
  *
  * ERRORS: functions return a negative errno and change nothing, unless they say otherwise. What a broker
  * answers with a D-Bus error reaches a callback as `struct framebus_error`.
@@ -139,6 +141,21 @@ struct framebus_mode {
         struct framebus_fraction rate_min, rate_max; /**< 0/0: no range */
 };
 
+/* ---- Memory ---- */
+
+/** What a frame is in: who may write it while somebody looks at it. */
+enum framebus_memory {
+        /** A memfd with F_SEAL_SHRINK, _GROW, _WRITE and _SEAL: nobody, the kernel sees to it. Every
+         * publisher can make it. */
+        FRAMEBUS_MEMORY_SEALED = 0,
+        /** A memfd on tmpfs with F_SEAL_SHRINK, _GROW and _FUTURE_WRITE: only the publisher, which promises
+         * not to before every receiver has released the frame. */
+        FRAMEBUS_MEMORY_LEASED = 1,
+        /** A dma-buf, open for reading only: only the device, under the same promise, unless the frame is
+         * FRAMEBUS_FRAME_VOLATILE. */
+        FRAMEBUS_MEMORY_DMABUF = 2
+};
+
 /* ---- Sources ---- */
 
 /** A source as the broker shows it. Valid during the callback. */
@@ -193,7 +210,7 @@ enum framebus_drop {
         FRAMEBUS_DROP_LATEST = 1  /**< all but the newest are lost */
 };
 
-#define FRAMEBUS_SUBSCRIBE_OPTIONS_VERSION 0
+#define FRAMEBUS_SUBSCRIBE_OPTIONS_VERSION 1
 struct framebus_subscribe_options {
         uint32_t version;
         enum framebus_transport transport;
@@ -203,6 +220,11 @@ struct framebus_subscribe_options {
         enum framebus_drop drop;
         struct framebus_fraction max_rate; /**< 0/0 or 0/1: no limit */
         bool no_replay;                    /**< do not send the newest frame of before the subscription */
+        /* since version 1 */
+        /** Acceptable memory, the best first; NULL: leased, sealed; copied. One kind is granted; where sealed
+         * is among them, frames that exist only so come, too. */
+        const enum framebus_memory *memories;
+        size_t n_memories;
 };
 
 /** What was granted. Valid during the callback. */
@@ -283,6 +305,7 @@ int framebus_negotiate(framebus *fb, const char *source, const struct framebus_s
 #define FRAMEBUS_FRAME_REPLAYED      (1u << 0) /**< of before the subscription: not part of the sequence */
 #define FRAMEBUS_FRAME_KEYFRAME      (1u << 1)
 #define FRAMEBUS_FRAME_DISCONTINUITY (1u << 2)
+#define FRAMEBUS_FRAME_VOLATILE      (1u << 4) /**< a dma-buf whose content may change while it is held */
 
 struct framebus_plane {
         uint32_t memory; /**< index of the file descriptor */
@@ -291,8 +314,9 @@ struct framebus_plane {
         uint64_t size;   /**< bytes */
 };
 
-/** A frame stays valid, and its content unchanged, while a reference is held, also after its subscription was
- * closed. Taking or dropping one is not thread-safe. */
+/** A frame stays valid while a reference is held, also after its subscription was closed. So does its
+ * content, but for FRAMEBUS_FRAME_VOLATILE, and for dma-bufs after the subscription is over: their device
+ * goes on. Taking or dropping one is not thread-safe. */
 framebus_frame *framebus_frame_ref(framebus_frame *frame);
 /** The last unref releases the frame to the broker. NULL is ignored. @return NULL */
 framebus_frame *framebus_frame_unref(framebus_frame *frame);
@@ -314,12 +338,19 @@ bool framebus_frame_get_colorimetry(const framebus_frame *frame, uint32_t ret_co
  * progressive. */
 uint32_t framebus_frame_get_field(const framebus_frame *frame);
 
+/** What it is in. */
+enum framebus_memory framebus_frame_get_memory(const framebus_frame *frame);
+/** Which of the publisher's buffers it is in: another frame of the same attachment with the same number is in
+ * the same memory, so that an import can be kept. @return false: sealed, memory of its own */
+bool framebus_frame_get_buffer(const framebus_frame *frame, uint64_t *ret_id);
+
 size_t framebus_frame_get_n_planes(const framebus_frame *frame);
 /** NULL if there is no such plane. Valid as long as the frame. */
 const struct framebus_plane *framebus_frame_get_plane(const framebus_frame *frame, size_t plane);
 
 /**
- * The bytes of a plane, read-only, mapped at the first call and valid as long as the frame.
+ * The bytes of a plane, read-only, mapped at the first call and valid as long as the frame. Of a dma-buf, the
+ * processor's caches are brought in line at the mapping (DMA_BUF_IOCTL_SYNC), and access ends with the frame.
  * Errors: -EINVAL: no such plane; else what mmap(2) failed with.
  */
 int framebus_frame_map(framebus_frame *frame, size_t plane, const void **ret_data, size_t *ret_size);
@@ -423,7 +454,7 @@ framebus_control_watch *framebus_control_watch_close(framebus_control_watch *wat
 
 /* ---- Publishing ---- */
 
-#define FRAMEBUS_PUBLISH_OPTIONS_VERSION 0
+#define FRAMEBUS_PUBLISH_OPTIONS_VERSION 1
 struct framebus_publish_options {
         uint32_t version;
         const char *description, *driver; /**< NULL: the broker's defaults */
@@ -432,9 +463,13 @@ struct framebus_publish_options {
         const struct framebus_mode *modes;
         size_t n_modes;
         bool allow_replacement, replace, queue; /**< as for bus names */
+        /* since version 1 */
+        /** What it can lend, besides sealed memory; NULL: none; copied. */
+        const enum framebus_memory *memories;
+        size_t n_memories;
 };
 
-#define FRAMEBUS_PUBLISHER_EVENTS_VERSION 1
+#define FRAMEBUS_PUBLISHER_EVENTS_VERSION 2
 /** All optional but `start` and `stop`. */
 struct framebus_publisher_events {
         uint32_t version;
@@ -463,6 +498,18 @@ struct framebus_publisher_events {
         /** Somebody wants to know what these volatile controls have. Answer in the same way. */
         void (*get_controls)(framebus_publisher *pub, uint64_t cookie, const char *const *ids, size_t n,
                              void *userdata);
+        /* since version 2 */
+        /** Which kinds of memory are needed from now on, 1u << enum framebus_memory each, and how many
+         * buffers of what is not sealed the receivers may hold together. Told right before `start`, and
+         * again, alone, when it changes. Without a word: sealed only. Any kind may be pushed nevertheless. */
+        void (*memories)(framebus_publisher *pub, uint32_t mask, uint32_t n_buffers, void *userdata);
+        /** Nobody has @buffer any more: it may be filled again. May be pushed again from here. */
+        void (*released)(framebus_publisher *pub, uint64_t buffer, void *userdata);
+        /** @buffer must never be written again, and the library has forgotten it: unmap it, seal it if it is
+         * a memfd (F_SEAL_WRITE, F_SEAL_SEAL), and close it. Told instead of `released` if it was lent. One
+         * that a device is writing at this moment may be pushed once more when it is full; `retired` is told
+         * again when it comes back. */
+        void (*retired)(framebus_publisher *pub, uint64_t buffer, void *userdata);
 };
 
 /** Publishes a source called @name; `published` or `ended` follows. @events must stay valid. @ret_pub is
@@ -485,6 +532,12 @@ framebus_publisher *framebus_publisher_close(framebus_publisher *pub);
 /** Replaces the modes, e.g. when the device changed. -EINVAL: none, or one that no broker takes; -ENOLINK:
  * ended. */
 int framebus_publisher_set_modes(framebus_publisher *pub, const struct framebus_mode *modes, size_t n_modes);
+
+/** Replaces what can be lent, besides sealed memory; n_memories 0: nothing. Say it before the first
+ * framebus_process() after publishing if it is known by then. -EINVAL: a kind that there is not; -ENOLINK:
+ * ended. */
+int framebus_publisher_set_memories(framebus_publisher *pub, const enum framebus_memory *memories,
+                                    size_t n_memories);
 
 /**
  * Says what can be set, with present values; replaces what was said before. Copied. Call it before the first
@@ -525,10 +578,10 @@ int framebus_publisher_set_format(framebus_publisher *pub, const struct framebus
 void framebus_publisher_add_lost(framebus_publisher *pub, uint64_t count);
 
 /** About a pushed frame. */
-#define FRAMEBUS_PUSH_INFO_VERSION 1
+#define FRAMEBUS_PUSH_INFO_VERSION 2
 struct framebus_push_info {
         uint32_t version;
-        uint32_t flags;  /**< FRAMEBUS_FRAME_KEYFRAME, _DISCONTINUITY */
+        uint32_t flags;  /**< FRAMEBUS_FRAME_KEYFRAME, _DISCONTINUITY; with a dma-buf _VOLATILE */
         uint64_t pts_ns; /**< capture time, CLOCK_MONOTONIC; 0: now */
         bool has_device_sequence;
         uint32_t device_sequence;
@@ -538,6 +591,13 @@ struct framebus_push_info {
         bool has_colorimetry;
         uint32_t colorimetry[4]; /**< see framebus_frame_get_colorimetry() */
         uint32_t field;          /**< enum v4l2_field; 0 or 1: progressive */
+        /* since version 2; for framebus_publisher_push_fds(), else 0 */
+        enum framebus_memory memory;
+        /** Of what is not sealed: your number for this set of descriptors, not 0, never used for another. */
+        uint64_t buffer;
+        /** Where the memories are mapped here, for the sealed copy that is made while somebody needs one;
+         * data[0] NULL: the library maps them, and keeps the mapping as long as it knows the buffer. */
+        const void *data[4];
 };
 
 /**
@@ -562,19 +622,38 @@ int framebus_publisher_push(framebus_publisher *pub, framebus_buffer *buffer_con
                             const struct framebus_push_info *info);
 
 /**
- * Publishes memory that the caller made: sealed memfds (F_SEAL_SHRINK, _GROW, _WRITE, _SEAL), which stay the
- * caller's to close. The planes of @info name them by index. What is not sealed or too short is for the
- * broker to refuse.
+ * Publishes memory that the caller made, of the kind that @info names, without a copy where nobody needs one:
+ * 1 to 4 descriptors, which stay the caller's to close. The planes of @info name them by index. What lacks
+ * seals or is too short is for the broker to refuse.
+ *
+ * A buffer that is not sealed is lent from here until `released` or `retired`, one of which is told for each
+ * push that returned 0, from framebus_process(), after `refused` if the broker refused the frame. It must not
+ * be written meanwhile. When the publisher ends only `ended` is told: receivers may go on looking at buffers
+ * that were lent then, so these must not be written any more, only be freed.
+ *
+ * While somebody needs sealed memory (`memories`) one sealed copy is made for all of them; while nobody needs
+ * the kind that is pushed, only that copy goes out.
+ *
+ * Errors as push_data, and: -EBUSY: the buffer is lent; -ENOBUFS: 64 others are known, see
+ * framebus_publisher_forget(); -EINVAL: no buffer number; what mmap(2) failed with. On failure, -EAGAIN
+ * included, the buffer stays the caller's and no event follows.
  */
 int framebus_publisher_push_fds(framebus_publisher *pub, const int *fds_borrow, size_t n_fds,
                                 const struct framebus_push_info *info);
 
+/** @buffer is gone, as the caller freed it, and its number will not be used again; no event about it follows.
+ * What was never pushed is ignored. Negative errno: the broker could not be told. */
+int framebus_publisher_forget(framebus_publisher *pub, uint64_t buffer);
+
 struct framebus_publisher_stats {
-        uint64_t pushed;  /**< frames that went to the broker */
-        uint64_t dropped; /**< frames that found no room */
-        uint64_t lost;    /**< framebus_publisher_add_lost() */
-        uint64_t refused; /**< refused by the broker */
-        uint32_t unreleased;
+        uint64_t pushed;     /**< frames that went to the broker */
+        uint64_t dropped;    /**< frames that found no room */
+        uint64_t lost;       /**< framebus_publisher_add_lost() */
+        uint64_t refused;    /**< refused by the broker */
+        uint32_t unreleased; /**< frames in sealed memory that the broker has not taken yet */
+        uint32_t lent;       /**< buffers */
+        uint64_t copied;     /**< frames that the library copied; push_data() counts, too */
+        uint64_t copied_bytes;
 };
 void framebus_publisher_get_stats(framebus_publisher *pub, struct framebus_publisher_stats *ret_stats);
 

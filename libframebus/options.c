@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "interfaces/wire.h"
+#include "libframebus/memory.h"
 #include "libframebus/mode.h"
 #include "wire/codec.h"
 #include "wire/vardict.h"
@@ -18,8 +19,22 @@ bool options_are_valid(uint32_t window, enum framebus_drop drop, struct framebus
                (max_rate.num == 0 || max_rate.den > 0);
 }
 
+/* In order, each once. */
+static int memories_from_public(const enum framebus_memory *memories, size_t n, MemoryList *ret) {
+        uint32_t mask;
+        int r = memory_read_kinds(memories, n, &mask);
+
+        if (r < 0 || n == 0)
+                return -EINVAL;
+        *ret = (MemoryList){};
+        for (size_t i = 0; i < n; i++)
+                if (!(memory_list_get_mask(ret) & MEMORY_BIT(memories[i])))
+                        ret->kinds[ret->n++] = (uint32_t)memories[i];
+        return 0;
+}
+
 int options_init(Options *o, const struct framebus_subscribe_options *options) {
-        Options new = {};
+        Options new = { .memories = { 2, { FB_MEMORY_LEASED, FB_MEMORY_SEALED } } };
         int r;
 
         if (!options) {
@@ -29,6 +44,9 @@ int options_init(Options *o, const struct framebus_subscribe_options *options) {
         if (options->version > FRAMEBUS_SUBSCRIBE_OPTIONS_VERSION ||
             (options->transport != FRAMEBUS_TRANSPORT_PEER && options->transport != FRAMEBUS_TRANSPORT_BUS) ||
             !options_are_valid(options->window, options->drop, options->max_rate))
+                return -EINVAL;
+        if (options->version >= 1 && options->memories &&
+            memories_from_public(options->memories, options->n_memories, &new.memories) < 0)
                 return -EINVAL;
         r = modes_from_public(options->modes, options->modes ? options->n_modes : 0, true, &new.modes);
         if (r < 0)
@@ -62,6 +80,22 @@ static int append_modes(sd_bus_message *m, const Options *o) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static int append_memories(sd_bus_message *m, const Options *o) {
+        int r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", FB_KEY_MEMORY);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, SD_BUS_TYPE_VARIANT, "as");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "s");
+        for (uint32_t i = 0; r >= 0 && i < o->memories.n; i++)
+                r = sd_bus_message_append(m, "s", fb_memory_to_string(o->memories.kinds[i]));
+        for (unsigned int i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
 static const char *drop_to_string(enum framebus_drop drop) {
         return drop == FRAMEBUS_DROP_LATEST ? "latest" : "newest";
 }
@@ -71,6 +105,8 @@ int options_append(sd_bus_message *m, const Options *o) {
 
         if (r >= 0 && o->n_modes > 0)
                 r = append_modes(m, o);
+        if (r >= 0)
+                r = append_memories(m, o);
         if (r >= 0 && o->window > 0)
                 r = sd_bus_message_append(m, "{sv}", FB_KEY_WINDOW, "u", o->window);
         if (r >= 0 && o->drop != FRAMEBUS_DROP_NEWEST)

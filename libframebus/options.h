@@ -5,7 +5,7 @@
 #include <systemd/sd-bus.h>
 
 #include "libframebus/framebus.h"
-#include "wire/mode.h"
+#include "wire/codec.h"
 
 typedef struct Options {
         enum framebus_transport transport;
@@ -15,9 +15,11 @@ typedef struct Options {
         enum framebus_drop drop;
         Fraction max_rate; /* num 0: no limit */
         bool no_replay;
+        MemoryList memories; /* not empty */
 } Options;
 
-/* Copies and checks; @options NULL: all defaults. -EINVAL: out of range or an unknown version; -ENOMEM. */
+/* Copies and checks; @options NULL: all defaults. -EINVAL: out of range, no kind of memory or one that there
+ * is not, or an unknown version; -ENOMEM. */
 int options_init(Options *o, const struct framebus_subscribe_options *options);
 void options_deinit(Options *o);
 

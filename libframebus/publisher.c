@@ -38,6 +38,7 @@ int publisher_send(framebus_publisher *pub, sd_bus_message *m) {
 static void publisher_forget(framebus_publisher *pub) {
         pub->call = sd_bus_slot_unref(pub->call);
         pub->channel = channel_free(pub->channel);
+        lending_clear(pub);
         pub->started = false;
         pub->wants_room = false;
         pub->n_unreleased = 0;
@@ -125,12 +126,12 @@ static int send_modes(framebus_publisher *pub, sd_bus_message_handler_t callback
 static void on_start(framebus_publisher *pub, sd_bus_message *m) {
         VardictError error = {};
         struct framebus_mode public_mode;
-        Mode mode;
+        Start start;
 
-        if (codec_read_mode(m, false, &mode, &error) != 0 || !mode_is_fixed(&mode))
+        if (codec_read_start(m, &start, &error) != 0 || !lending_started(pub, &start))
                 return;
         pub->started = true;
-        mode_to_public(&mode, &public_mode);
+        mode_to_public(&start.mode, &public_mode);
         publisher_tell(pub, start, &public_mode);
 }
 
@@ -138,6 +139,7 @@ static void on_stop(framebus_publisher *pub, sd_bus_message *m) {
         pub->started = false;
         pub->has_mode = false;
         pub->wants_room = false;
+        lending_stopped(pub);
         publisher_tell(pub, stop);
 }
 
@@ -147,8 +149,10 @@ static void on_release(framebus_publisher *pub, sd_bus_message *m) {
 
         if (codec_read_seqs(m, &seqs, &n) != 0)
                 return;
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
                 publisher_released(pub, seqs[i]);
+                lending_released(pub, seqs[i]);
+        }
 }
 
 static void on_refused(framebus_publisher *pub, sd_bus_message *m) {
@@ -157,10 +161,14 @@ static void on_refused(framebus_publisher *pub, sd_bus_message *m) {
 
         if (sd_bus_message_read(m, "tss", &seq, &error.name, &error.message) <= 0)
                 return;
+        if (seq > 0 && seq == pub->refused_seq)
+                return; /* the other half of a pair */
         error.error = EBADMSG;
+        pub->refused_seq = seq;
         pub->stats.refused++;
         publisher_released(pub, seq);
         publisher_tell(pub, refused, seq, &error);
+        lending_released(pub, seq);
 }
 
 static const struct {
@@ -170,6 +178,7 @@ static const struct {
         { "Start", on_start },
         { "Stop", on_stop },
         { "Release", on_release },
+        { "Retire", lending_on_retire },
         { "Refused", on_refused },
         { "SetControl", publisher_on_set_control },
         { "GetControl", publisher_on_get_control },
@@ -195,6 +204,8 @@ static void on_channel_opened(Channel *c, void *userdata) {
         int r;
 
         r = send_description(pub);
+        if (r >= 0 && pub->lending.offered != 0)
+                r = lending_describe(pub);
         if (r >= 0 && pub->controls.n > 0)
                 r = publisher_send_controls(pub);
         if (r >= 0 && pub->n_modes > 0)
@@ -344,6 +355,8 @@ static int publisher_new(framebus *fb, const struct framebus_publish_options *op
         pub->next_seq = 1;
         pub->n_modes = options->n_modes;
         r = offers_from_public(options->modes, options->n_modes, &pub->modes);
+        if (r >= 0 && options->version >= 1)
+                r = lending_offer(pub, options->memories, options->n_memories);
         if (r >= 0)
                 r = text_copy(options->description, &pub->description);
         if (r >= 0)

@@ -4,6 +4,7 @@
 
 #include "interfaces/wire.h"
 #include "libframebus/connection.h"
+#include "libframebus/lend.h"
 #include "wire/channel.h"
 #include "wire/control.h"
 #include "wire/format.h"
@@ -39,7 +40,9 @@ struct framebus_publisher {
         uint64_t next_seq;
         uint64_t unreleased[FB_PUBLISHER_WINDOW];
         size_t n_unreleased;
+        uint64_t refused_seq; /* the last one */
         bool wants_room; /* a push found none */
+        Lending lending;
         struct framebus_publisher_stats stats;
 };
 
@@ -47,6 +50,13 @@ struct framebus_publisher {
         do {                                                                                            \
                 if (!(pub)->closed && !(pub)->ended && (pub)->events->callback)                         \
                         (pub)->events->callback((pub), ##__VA_ARGS__, (pub)->userdata);                 \
+        } while (0)
+
+/* The same for callbacks that are there since @since. */
+#define publisher_tell_since(since, pub, callback, ...)                                                 \
+        do {                                                                                            \
+                if ((pub)->events->version >= (since))                                                  \
+                        publisher_tell(pub, callback, ##__VA_ARGS__);                                   \
         } while (0)
 
 /* A message to the broker's end, without reply. -ENOLINK: the channel is not open. */

@@ -4,22 +4,22 @@
  *
  * At most FB_PUBLISHER_WINDOW of them are with the broker, and none is pushed while the socket still owes
  * bytes: what finds no room is dropped, and its number is skipped, so that the broker counts it as lost at
- * the source. Every frame is memory of its own: sealed memory cannot be used again.
+ * the source. Sealed memory cannot be used again, so every frame is memory of its own. What is lent stays
+ * with the broker for as long as receivers hold it, and does not count here.
  */
+#include "libframebus/push.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/memfd.h"
 #include "libframebus/export.h"
 #include "libframebus/mode.h"
-#include "libframebus/publisher.h"
 #include "wire/codec.h"
 
-#define MEMFD_NAME   "framebus"
 #define FIELD_NONE   1u /* of enum v4l2_field */
 #define FIELD_MAX    9u
 #define FLAGS_PUSHED (FRAMEBUS_FRAME_KEYFRAME | FRAMEBUS_FRAME_DISCONTINUITY)
@@ -53,30 +53,35 @@ void publisher_flush(framebus_publisher *pub) {
         publisher_tell(pub, writable);
 }
 
-static int publisher_check(framebus_publisher *pub) {
+int push_check_started(framebus_publisher *pub) {
         if (!pub->started || !pub->has_mode || pub->ended)
                 return -ENOLINK;
         return 0;
 }
 
-static int publisher_drop(framebus_publisher *pub) {
+int push_drop(framebus_publisher *pub) {
         pub->next_seq++;
         pub->stats.dropped++;
         pub->wants_room = true;
         return -EAGAIN;
 }
 
-static int publisher_check_room(framebus_publisher *pub) {
-        return publisher_has_room(pub) ? 0 : publisher_drop(pub);
+int push_check_room(framebus_publisher *pub) {
+        return publisher_has_room(pub) ? 0 : push_drop(pub);
 }
 
 /* Building a frame */
 
-static int info_check(const struct framebus_push_info *info, size_t n_fds) {
+int push_check_info(const struct framebus_push_info *info, size_t n_fds, enum framebus_memory kind) {
+        uint32_t flags = kind == FRAMEBUS_MEMORY_DMABUF ? FLAGS_PUSHED | FRAMEBUS_FRAME_VOLATILE
+                                                        : FLAGS_PUSHED;
+
         if (!info)
                 return 0;
-        if (info->version > FRAMEBUS_PUSH_INFO_VERSION || (info->flags & ~FLAGS_PUSHED) ||
+        if (info->version > FRAMEBUS_PUSH_INFO_VERSION || (info->flags & ~flags) ||
             info->n_planes > FB_PLANES_MAX)
+                return -EINVAL;
+        if (info->version >= 2 && (info->memory != kind || (uint32_t)kind >= FB_MEMORY_KINDS))
                 return -EINVAL;
         for (size_t i = 0; i < info->n_planes; i++)
                 if (info->planes[i].memory >= n_fds)
@@ -128,9 +133,7 @@ static void frame_describe_picture(const struct framebus_push_info *info, Frame 
         }
 }
 
-/* Everything but the descriptors; @size: of each memory, UINT64_MAX if not known. */
-static int frame_describe(framebus_publisher *pub, const struct framebus_push_info *info, uint64_t size,
-                          Frame *f) {
+int push_describe(framebus_publisher *pub, const struct framebus_push_info *info, uint64_t size, Frame *f) {
         int r;
 
         if (info && info->n_planes > 0)
@@ -151,23 +154,32 @@ static int frame_describe(framebus_publisher *pub, const struct framebus_push_in
         return 0;
 }
 
-static int frame_send(framebus_publisher *pub, Frame *f) {
+int push_transmit(framebus_publisher *pub, const Frame *f) {
         _cleanup_message_ sd_bus_message *m = NULL;
         int r;
 
-        f->seq = pub->next_seq;
         r = publisher_new_call(pub, "Frame", &m);
         if (r >= 0)
                 r = codec_append_frame(m, f, 0);
-        if (r >= 0)
-                r = publisher_send(pub, m);
-        if (r == -ETOOMANYREFS) /* of all descriptors that this user has in flight */
-                return publisher_drop(pub);
-        if (r < 0)
-                return r;
+        return r < 0 ? r : publisher_send(pub, m);
+}
+
+void push_count(framebus_publisher *pub) {
         pub->unreleased[pub->n_unreleased++] = pub->next_seq++;
         pub->stats.unreleased++;
         pub->stats.pushed++;
+}
+
+int push_send(framebus_publisher *pub, Frame *f) {
+        int r;
+
+        f->seq = pub->next_seq;
+        r = push_transmit(pub, f);
+        if (r == -ETOOMANYREFS) /* of all descriptors that this user has in flight */
+                return push_drop(pub);
+        if (r < 0)
+                return r;
+        push_count(pub);
         return 0;
 }
 
@@ -179,20 +191,22 @@ FB_PUBLIC int framebus_publisher_push_data(framebus_publisher *pub, const void *
         Frame f = { .n_fds = 1 };
         int r;
 
-        r = info_check(info, 1);
+        r = push_check_info(info, 1, FRAMEBUS_MEMORY_SEALED);
         if (r >= 0)
-                r = publisher_check(pub);
+                r = push_check_started(pub);
         if (r >= 0)
-                r = size == 0 ? -EINVAL : frame_describe(pub, info, size, &f);
+                r = size == 0 ? -EINVAL : push_describe(pub, info, size, &f);
         if (r >= 0)
-                r = publisher_check_room(pub);
+                r = push_check_room(pub);
         if (r < 0)
                 return r;
         fd = memfd_new_sealed(MEMFD_NAME, data, size);
         if (fd < 0)
                 return fd;
+        pub->stats.copied++;
+        pub->stats.copied_bytes += size;
         f.fds[0] = fd;
-        return frame_send(pub, &f);
+        return push_send(pub, &f);
 }
 
 FB_PUBLIC framebus_buffer *framebus_buffer_discard(framebus_buffer *buffer) {
@@ -254,42 +268,19 @@ FB_PUBLIC int framebus_publisher_push(framebus_publisher *pub, framebus_buffer *
         Frame f = { .n_fds = 1 };
         int r;
 
-        r = info_check(info, 1);
+        r = push_check_info(info, 1, FRAMEBUS_MEMORY_SEALED);
         if (r >= 0)
-                r = publisher_check(pub);
+                r = push_check_started(pub);
         if (r >= 0)
-                r = frame_describe(pub, info, buffer->size, &f);
+                r = push_describe(pub, info, buffer->size, &f);
         if (r >= 0)
-                r = publisher_check_room(pub);
+                r = push_check_room(pub);
         if (r >= 0)
                 r = buffer_seal(buffer);
         if (r < 0)
                 return r;
         f.fds[0] = buffer->fd;
-        return frame_send(pub, &f);
-}
-
-FB_PUBLIC int framebus_publisher_push_fds(framebus_publisher *pub, const int *fds_borrow, size_t n_fds,
-                                          const struct framebus_push_info *info) {
-        Frame f = { .n_fds = (uint32_t)n_fds };
-        struct stat st = { .st_size = -1 };
-        int r;
-
-        if (n_fds == 0 || n_fds > FB_MEMORIES_MAX)
-                return -EINVAL;
-        r = info_check(info, n_fds);
-        if (r >= 0)
-                r = publisher_check(pub);
-        if (r >= 0 && (!info || info->n_planes == 0))
-                r = fstat(fds_borrow[0], &st) < 0 ? -errno : 0;
-        if (r >= 0)
-                r = frame_describe(pub, info, st.st_size >= 0 ? (uint64_t)st.st_size : UINT64_MAX, &f);
-        if (r >= 0)
-                r = publisher_check_room(pub);
-        if (r < 0)
-                return r;
-        memcpy(f.fds, fds_borrow, n_fds * sizeof *fds_borrow);
-        return frame_send(pub, &f);
+        return push_send(pub, &f);
 }
 
 FB_PUBLIC int framebus_publisher_set_format(framebus_publisher *pub, const struct framebus_mode *mode) {

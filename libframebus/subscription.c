@@ -109,7 +109,8 @@ static int frame_read(framebus_subscription *sub, sd_bus_message *m, Frame **ret
         fb_try(codec_read_frame(m, ret_frame, &why));
         if (!sub->format || sub->format->format != (*ret_frame)->format)
                 return FB_E_INVALID_FRAME;
-        return import_judge_frame(*ret_frame, &sub->format->mode, 1u << FB_MEMORY_SEALED, &why);
+        return import_judge_frame(*ret_frame, &sub->format->mode,
+                                  memory_list_get_mask(&sub->options.memories), &why);
 }
 
 FB_DEFINE_CLEANUP(Frame *, frame_unref)

@@ -14,31 +14,41 @@
 #include "base/fd.h"
 #include "base/memfd.h"
 #include "interfaces/names.h"
-#include "wire/codec-control.h"
 #include "wire/codec.h"
 
 #define SOURCE_PATH       FB_PATH_SOURCE_PREFIX "/cam"
 #define SUBSCRIPTION_PATH FB_PATH_SUBSCRIPTION "/abc"
 
-static const Mode fake_mode = {
+const Mode fake_mode = {
         .fourcc = DRM_FORMAT_YUYV, .width = FAKE_WIDTH, .height = FAKE_HEIGHT, .rate = { 30, 1 }
 };
 
 /* What was said, in words */
 
-static void describe_options(Fake *fake, sd_bus_message *m) {
+/* "word,word": an array of strings. */
+static void describe_words(sd_bus_message *m, char *p, size_t room) {
+        const char *word;
+        size_t n = 0;
+
+        sd_bus_message_enter_container(m, 'v', "as");
+        sd_bus_message_enter_container(m, 'a', "s");
+        while (n < room && sd_bus_message_read_basic(m, 's', &word) > 0)
+                n += (size_t)snprintf(p + n, room - n, "%s%s", n > 0 ? "," : "", word);
+        sd_bus_message_exit_container(m);
+        sd_bus_message_exit_container(m);
+}
+
+void fake_describe_options(sd_bus_message *m, char words[static FAKE_WORDS]) {
         const char *key, *contents, *text;
-        char type;
+        char type, list[64];
         uint32_t a, b;
         int flag;
 
-        fake->options[0] = 0;
         if (sd_bus_message_enter_container(m, 'a', "{sv}") < 0)
                 return;
         while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
-                size_t n = strlen(fake->options);
-                char *p = fake->options + n;
-                size_t room = sizeof fake->options - n;
+                size_t n = strlen(words), room = FAKE_WORDS - n;
+                char *p = words + n;
 
                 sd_bus_message_read(m, "s", &key);
                 sd_bus_message_peek_type(m, &type, &contents);
@@ -50,14 +60,23 @@ static void describe_options(Fake *fake, sd_bus_message *m) {
                         snprintf(p, room, "%s=%d ", key, flag);
                 else if (strcmp(contents, "(uu)") == 0 && sd_bus_message_read(m, "v", "(uu)", &a, &b) > 0)
                         snprintf(p, room, "%s=%u/%u ", key, a, b);
-                else if (sd_bus_message_skip(m, "v") >= 0)
+                else if (strcmp(contents, "as") == 0) {
+                        list[0] = 0;
+                        describe_words(m, list, sizeof list);
+                        snprintf(p, room, "%s=%s ", key, list);
+                } else if (sd_bus_message_skip(m, "v") >= 0)
                         snprintf(p, room, "%s=%s ", key, contents);
                 sd_bus_message_exit_container(m);
         }
         sd_bus_message_exit_container(m);
 }
 
-/* Subscription1 and Publication1: on a channel, or on the bus */
+static void describe_options(Fake *fake, sd_bus_message *m) {
+        fake->options[0] = 0;
+        fake_describe_options(m, fake->options);
+}
+
+/* Subscription1: on a channel, or on the bus */
 
 static int on_release(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Fake *fake = userdata;
@@ -91,106 +110,11 @@ static const sd_bus_vtable subscription_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-static int on_frame(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Fake *fake = userdata;
-        const char *why;
-        Frame *f;
-
-        if (codec_read_frame(m, &f, &why) != 0)
-                return -EBADMSG;
-        if (fake->n_published < FB_ELEMENTSOF(fake->published))
-                fake->published[fake->n_published++] = f->seq;
-        frame_unref(f);
-        return 1;
-}
-
-static int on_format(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        uint64_t order;
-        Mode mode;
-
-        return codec_read_format(m, &order, &((Fake *)userdata)->format, &mode) == 0 ? 1 : -EBADMSG;
-}
-
-static int on_modes(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Fake *fake = userdata;
-
-        fake->n_modes++;
-        if (fake->modes_error)
-                return sd_bus_reply_method_errorf(m, fake->modes_error, "as the test says");
-        return sd_bus_reply_method_return(m, "");
-}
-
-static int on_state(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *state, *reason;
-
-        sd_bus_message_read(m, "ss", &state, &reason);
-        snprintf(((Fake *)userdata)->state, sizeof((Fake *)userdata)->state, "%s:%s", state, reason);
-        return sd_bus_reply_method_return(m, "");
-}
-
-/* "id=number " or "id='text' ". */
-static void describe_control(Fake *fake, const char *id, const ControlValue *v) {
-        size_t n = strlen(fake->controls);
-
-        if (v->text)
-                snprintf(fake->controls + n, sizeof fake->controls - n, "%s='%s' ", id, v->text);
-        else
-                snprintf(fake->controls + n, sizeof fake->controls - n, "%s=%lld ", id, (long long)v->number);
-}
-
-static int on_control(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        _cleanup_(control_settings_clear) ControlSettings s = {};
-        _cleanup_(control_list_clear) ControlList l = {};
-        const char *failed = "", *reason = "", *member = sd_bus_message_get_member(m);
-        bool answer = strcmp(member, "ControlAnswer") == 0;
-        VardictError wrong;
-        Fake *fake = userdata;
-        uint64_t cookie = 0;
-
-        strncat(fake->controls, member, sizeof fake->controls - strlen(fake->controls) - 1);
-        strcat(fake->controls, ": ");
-        if (answer)
-                sd_bus_message_read(m, "t", &cookie);
-        if ((strcmp(member, "Controls") == 0 ? codec_read_controls(m, &l, &wrong)
-                                             : codec_read_settings(m, &s, &wrong)) != 0)
-                return -EBADMSG;
-        for (size_t i = 0; i < l.n; i++)
-                describe_control(fake, l.controls[i].id, &l.controls[i].value);
-        for (size_t i = 0; i < s.n; i++)
-                describe_control(fake, s.settings[i].id, &s.settings[i].value);
-        if (answer && sd_bus_message_read(m, "ss", &failed, &reason) > 0)
-                snprintf(fake->controls + strlen(fake->controls), 64, "%llu '%s' '%s' ",
-                         (unsigned long long)cookie, failed, reason);
-        return sd_bus_reply_method_return(m, "");
-}
-
-static int on_destroy(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        ((Fake *)userdata)->n_destroy++;
-        return sd_bus_reply_method_return(m, "");
-}
-
-static const sd_bus_vtable publication_vtable[] = {
-        SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD("Frame", FB_SIGNATURE_FRAME, "", on_frame,
-                      SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
-        SD_BUS_METHOD("FormatChanged", FB_SIGNATURE_FORMAT, "", on_format,
-                      SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
-        SD_BUS_METHOD("Modes", "aa{sv}", "", on_modes, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD("State", "ss", "", on_state, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD("Controls", "aa{sv}", "", on_control, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD("ControlChanged", "a{sv}", "", on_control, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD("ControlAnswer", "ta{sv}ss", "", on_control, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD("Destroy", "", "", on_destroy, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_VTABLE_END,
-};
-
 static int channel_setup(Channel *c, sd_bus *bus, void *userdata) {
         int r = sd_bus_add_object_vtable(bus, NULL, FB_PATH_SUBSCRIPTION, FB_IFACE_SUBSCRIPTION,
                                          subscription_vtable, userdata);
 
-        return r < 0 ? r
-                     : sd_bus_add_object_vtable(bus, NULL, FB_PATH_PUBLICATION, FB_IFACE_PUBLICATION,
-                                                publication_vtable, userdata);
+        return r < 0 ? r : fake_export_publication(userdata, bus);
 }
 
 static void channel_opened(Channel *c, void *userdata) {
@@ -412,6 +336,7 @@ void fake_hang_up(Fake *fake) {
 
 void fake_stop(Fake *fake) {
         fake_hang_up(fake);
+        fake_drop_frames(fake);
         fake->bus = sd_bus_flush_close_unref(fake->bus);
         free(fake->subscriber);
         fake->subscriber = NULL;
@@ -419,7 +344,7 @@ void fake_stop(Fake *fake) {
 
 /* Signals */
 
-static int new_signal(Fake *fake, const char *interface, const char *member, sd_bus_message **ret) {
+int fake_new_signal(Fake *fake, const char *interface, const char *member, sd_bus_message **ret) {
         bool subscription = strcmp(interface, FB_IFACE_SUBSCRIPTION) == 0;
         int r;
 
@@ -431,39 +356,30 @@ static int new_signal(Fake *fake, const char *interface, const char *member, sd_
         return r < 0 ? r : sd_bus_message_set_destination(*ret, fake->subscriber);
 }
 
-static int send_signal(Fake *fake, sd_bus_message *m) {
+int fake_send_signal(Fake *fake, sd_bus_message *m) {
         return fake->channel ? channel_send(fake->channel, m) : sd_bus_send(fake->bus, m, NULL);
 }
 
 int fake_signal(Fake *fake, const char *interface, const char *member, const char *types, ...) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         va_list ap;
-        int r = new_signal(fake, interface, member, &m);
+        int r = fake_new_signal(fake, interface, member, &m);
 
         va_start(ap, types);
         if (r >= 0 && *types)
                 r = sd_bus_message_appendv(m, types, ap);
         va_end(ap);
-        return r < 0 ? r : send_signal(fake, m);
+        return r < 0 ? r : fake_send_signal(fake, m);
 }
 
 int fake_format(Fake *fake, uint32_t format) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        int r = new_signal(fake, FB_IFACE_SUBSCRIPTION, "FormatChanged", &m);
+        int r = fake_new_signal(fake, FB_IFACE_SUBSCRIPTION, "FormatChanged", &m);
 
         if (r >= 0)
                 r = codec_append_format(m, 1, format, &fake_mode);
         fake->format = format;
-        return r < 0 ? r : send_signal(fake, m);
-}
-
-int fake_start_publisher(Fake *fake) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        int r = new_signal(fake, FB_IFACE_PUBLICATION, "Start", &m);
-
-        if (r >= 0)
-                r = codec_append_mode(m, &fake_mode);
-        return r < 0 ? r : send_signal(fake, m);
+        return r < 0 ? r : fake_send_signal(fake, m);
 }
 
 int fake_frame_fd(Fake *fake, uint64_t seq, int fd_consume, uint64_t size) {
@@ -473,15 +389,17 @@ int fake_frame_fd(Fake *fake, uint64_t seq, int fd_consume, uint64_t size) {
                     .order = seq,
                     .pts_ns = clock_now_ns(),
                     .format = fake->format,
+                    .flags = fake->memory << FB_FRAME_MEMORY_SHIFT,
+                    .meta = { .present = fake->buffer > 0 ? FRAME_META_BUFFER : 0, .buffer = fake->buffer },
                     .n_fds = 1,
                     .n_planes = 1,
                     .fds = { fd },
                     .planes = { { 0, FAKE_WIDTH * 2, 0, size } } };
-        int r = fd < 0 ? fd : new_signal(fake, FB_IFACE_SUBSCRIPTION, "Frame", &m);
+        int r = fd < 0 ? fd : fake_new_signal(fake, FB_IFACE_SUBSCRIPTION, "Frame", &m);
 
         if (r >= 0)
                 r = codec_append_frame(m, &f, 0);
-        return r < 0 ? r : send_signal(fake, m);
+        return r < 0 ? r : fake_send_signal(fake, m);
 }
 
 int fake_frame(Fake *fake, uint64_t seq) {

@@ -15,9 +15,11 @@
 #include "base/clock.h"
 #include "libframebus/framebus.h"
 #include "wire/channel.h"
+#include "wire/codec.h"
 
 #define FAKE_WIDTH  16
 #define FAKE_HEIGHT 8
+#define FAKE_WORDS  256
 #define FAKE_SIZE   (FAKE_WIDTH * FAKE_HEIGHT * 2) /* YUYV */
 
 typedef struct Fake {
@@ -29,17 +31,25 @@ typedef struct Fake {
 
         /* what to answer */
         const char *resolve_error, *attach_error, *modes_error;
+        const char *describe_error; /* to Describe with "memory", of which older brokers know nothing */
         bool silent; /* not at all */
 
         /* what was asked */
         unsigned n_resolve, n_attach, n_publish, n_watch, n_unwatch, n_close, n_modes, n_destroy;
-        char options[256]; /* of Attach or Subscribe, in words */
+        char options[FAKE_WORDS]; /* of Attach or Subscribe, in words */
         unsigned n_release_messages;
         uint64_t released[64];
         size_t n_released;
         uint64_t published[64]; /* sequence numbers of Frame */
         size_t n_published;
+        bool keep_frames;
+        Frame *frames[64]; /* of `published`, if they are kept */
+        char described[FAKE_WORDS];
+        uint64_t forgotten[64];
+        size_t n_forgotten;
         uint32_t format;
+        uint32_t memory; /* of the frames that it sends: FB_MEMORY_* */
+        uint64_t buffer; /* the number of theirs; 0: none */
         char state[64];
         char controls[512]; /* what was said about controls, one after the other */
 } Fake;
@@ -91,9 +101,21 @@ int fake_adopt(Fake *fake, int fd_consume);
 /* A signal of Subscription1 or Publication1 on the channel, or directed on the bus if there is none. */
 int fake_signal(Fake *fake, const char *interface, const char *member, const char *types, ...);
 int fake_format(Fake *fake, uint32_t format);
-/* Start, to a publisher. */
+/* Start, to a publisher; as older brokers say it, and with a mask of kinds of memory. */
 int fake_start_publisher(Fake *fake);
-/* A frame of @size bytes, of which @fd_consume is the memory. */
+int fake_start_with(Fake *fake, uint32_t memories, uint32_t n_buffers);
+/* What was published is forgotten. */
+void fake_drop_frames(Fake *fake);
+/* A frame of @size bytes, of which @fd_consume is the memory, of the kind and in the buffer that the fake
+ * names. */
 int fake_frame_fd(Fake *fake, uint64_t seq, int fd_consume, uint64_t size);
 /* A good one, filled with the byte @seq. */
 int fake_frame(Fake *fake, uint64_t seq);
+
+/* Between fake.c and fake-publication.c. */
+extern const Mode fake_mode;
+/* Appends an a{sv} in words. */
+void fake_describe_options(sd_bus_message *m, char words[static FAKE_WORDS]);
+int fake_new_signal(Fake *fake, const char *interface, const char *member, sd_bus_message **ret);
+int fake_send_signal(Fake *fake, sd_bus_message *m);
+int fake_export_publication(Fake *fake, sd_bus *bus);

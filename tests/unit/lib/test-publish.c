@@ -138,7 +138,7 @@ TEST(buffers_in_place) {
 
 TEST(wrong_frames) {
         struct framebus_push_info infos[] = {
-                { .version = 2 },
+                { .version = 3 },
                 { .version = 1, .field = 10 },
                 { .flags = FRAMEBUS_FRAME_REPLAYED },
                 { .n_planes = 5 },

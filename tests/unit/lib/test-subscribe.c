@@ -37,7 +37,8 @@ TEST(granted_is_parsed_and_options_are_sent) {
         REQUIRE_INT(framebus_subscribe(rig.fb, "cam", &options, &rig_events, &rig, &sub), 0);
         CHECK_STR(rig.log, "");
         ATTACHED(rig);
-        CHECK_STR(rig.fake.options, "modes=aa{sv} window=7 drop=latest max-rate=15/2 replay=0 ");
+        CHECK_STR(rig.fake.options,
+                  "modes=aa{sv} memory=leased,sealed window=7 drop=latest max-rate=15/2 replay=0 ");
         CHECK_STR(framebus_get_address(rig.fb), rig.address);
 
         CHECK_INT(framebus_subscription_set_options(sub, 3, FRAMEBUS_DROP_NEWEST,
@@ -47,7 +48,7 @@ TEST(granted_is_parsed_and_options_are_sent) {
         CHECK_STR(rig.fake.options, "drop=newest max-rate=0/1 window=3 ");
         fake_hang_up(&rig.fake);
         CHECK(rig_until(&rig, rig.fake.n_attach == 2 && rig.fake.opened));
-        CHECK_STR(rig.fake.options, "modes=aa{sv} window=3 replay=0 ");
+        CHECK_STR(rig.fake.options, "modes=aa{sv} memory=leased,sealed window=3 replay=0 ");
         CHECK(!framebus_subscription_close(sub));
         CHECK(rig_until(&rig, rig.fake.hung_up));
         rig_stop(&rig);
@@ -78,10 +79,35 @@ TEST(negotiate) {
         rig_stop(&rig);
 }
 
+TEST(kinds_of_memory_are_asked_for_in_order) {
+        static const enum framebus_memory kinds[] = { FRAMEBUS_MEMORY_DMABUF, FRAMEBUS_MEMORY_SEALED,
+                                                      FRAMEBUS_MEMORY_DMABUF };
+        struct framebus_subscribe_options options = { .version = 0, .memories = kinds, .n_memories = 3 };
+        framebus_subscription *sub;
+        Rig rig;
+
+        REQUIRE(rig_start(&rig));
+        REQUIRE_INT(framebus_subscribe(rig.fb, "cam", &options, &rig_events, &rig, &sub), 0);
+        ATTACHED(rig);
+        CHECK_STR(rig.fake.options, "memory=leased,sealed "); /* before version 1 nobody could say it */
+        framebus_subscription_close(sub);
+        options.version = 1;
+        REQUIRE_INT(framebus_subscribe(rig.fb, "cam", &options, &rig_events, &rig, &sub), 0);
+        CHECK(rig_until(&rig, rig.fake.n_attach == 2));
+        CHECK_STR(rig.fake.options, "memory=dmabuf,sealed ");
+        rig_stop(&rig);
+}
+
 TEST(wrong_options_are_refused_at_once) {
+        static const enum framebus_memory kinds[] = { FRAMEBUS_MEMORY_SEALED, (enum framebus_memory)3 };
         struct framebus_subscribe_options options[] = {
-                { .window = 17 },          { .drop = 2 }, { .transport = 2 }, { .version = 1 },
+                { .window = 17 },
+                { .drop = 2 },
+                { .transport = 2 },
+                { .version = 2 },
                 { .max_rate = { 30, 0 } },
+                { .version = 1, .memories = kinds, .n_memories = 2 },
+                { .version = 1, .memories = kinds, .n_memories = 0 },
         };
         framebus_subscription *sub;
         framebus *none;
