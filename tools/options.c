@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "interfaces/wire.h"
 #include "tools/mode-arg.h"
 
 typedef struct OptionSpec {
@@ -85,6 +86,26 @@ static const char *take_mode(Options *o, const char *value) {
                 return why;
         o->n_modes++;
         return NULL;
+}
+
+static const char *take_memory(Options *o, const char *value) {
+        size_t n;
+
+        o->n_memories = 0;
+        for (const char *p = value;; p += n + 1) {
+                char word[8];
+                uint32_t kind;
+
+                n = strcspn(p, ",");
+                snprintf(word, sizeof(word), "%.*s", (int)FB_MIN(n, sizeof(word)), p);
+                if (n >= sizeof(word) || !fb_memory_from_string(word, &kind))
+                        return "not a list of sealed, leased, dmabuf";
+                if (o->n_memories >= OPTIONS_MEMORIES_MAX)
+                        return "too many kinds";
+                o->memories[o->n_memories++] = (enum framebus_memory)kind;
+                if (!p[n])
+                        return NULL;
+        }
 }
 
 static const char *take_timeout(Options *o, const char *value) {
@@ -164,6 +185,8 @@ static const OptionSpec specs[] = {
         { "max-rate", "RATE", "no more than so many frames a second", OPTIONS_COMMON, take_max_rate },
         { "mode", "FOURCC,WxH,RATE", "acceptable mode, any part of it; repeatable, the best first",
           OPTIONS_COMMON, take_mode },
+        { "memory", "LIST", "acceptable memory, the best first (default leased,sealed)", OPTIONS_COMMON,
+          take_memory },
         { "timeout", "SECONDS", "give up when nothing has come for so long", OPTIONS_COMMON, take_timeout },
         { "help", NULL, "print this help", OPTIONS_COMMON, NULL },
         { "version", NULL, "print the version", OPTIONS_COMMON, NULL },
@@ -253,5 +276,7 @@ struct framebus_subscribe_options options_to_subscribe(const Options *o) {
                 .window = o->window,
                 .drop = o->drop,
                 .max_rate = o->max_rate,
+                .memories = o->n_memories > 0 ? o->memories : NULL,
+                .n_memories = o->n_memories,
         };
 }

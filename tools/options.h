@@ -9,7 +9,8 @@
 
 #include "libframebus/framebus.h"
 
-#define OPTIONS_MODES_MAX 32u
+#define OPTIONS_MODES_MAX    32u
+#define OPTIONS_MEMORIES_MAX 3u
 
 typedef struct Options {
         const char *address; /* as framebus_open() */
@@ -20,6 +21,8 @@ typedef struct Options {
         struct framebus_fraction max_rate;
         struct framebus_mode modes[OPTIONS_MODES_MAX];
         size_t n_modes;
+        enum framebus_memory memories[OPTIONS_MEMORIES_MAX];
+        size_t n_memories;   /* 0: the library's choice */
         uint64_t timeout_ns; /* 0: none */
         bool has_timeout;    /* given by the user */
 

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "interfaces/wire.h"
+
 #define TALLY_REASONS_MAX 12u
 #define TALLY_REASON_SIZE 24u
 
@@ -18,6 +20,7 @@ typedef struct Tally {
                 uint64_t count;
         } reasons[TALLY_REASONS_MAX];
         size_t n_reasons;
+        uint64_t by_memory[FB_MEMORY_KINDS]; /* of `frames`, by enum framebus_memory */
 
         uint64_t seq;        /* of the newest frame */
         uint64_t lost_since; /* told since then */
@@ -29,8 +32,13 @@ void tally_attached(Tally *t, uint64_t seq);
 
 void tally_lost(Tally *t, uint64_t count, const char *reason);
 
-/* A frame that is not a replayed one. Returns how many numbers are missing between it and the one before. */
-uint64_t tally_frame(Tally *t, uint64_t seq);
+/* A frame that is not a replayed one, in memory of the kind @memory. Returns how many numbers are missing
+ * between it and the one before. */
+uint64_t tally_frame(Tally *t, uint64_t seq, uint32_t memory);
+
+/* "17", or, where not all of them are sealed, "17 (leased 12, sealed 5)"; returns @buffer, always
+ * terminated. */
+const char *tally_frames_format(const Tally *t, char *buffer, size_t size);
 
 /* "0", or "17 (no-credit 12, rate 5)"; returns @buffer, always terminated. */
 const char *tally_lost_format(const Tally *t, char *buffer, size_t size);

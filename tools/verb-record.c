@@ -201,7 +201,7 @@ static void on_frame(framebus_subscription *sub, framebus_frame *frame, void *us
                 return;
         client_wait_for(&v->client, "a frame", 0);
 
-        missing = tally_frame(&v->tally, framebus_frame_get_seq(frame));
+        missing = tally_frame(&v->tally, framebus_frame_get_seq(frame), framebus_frame_get_memory(frame));
         copies = copies_due(v, missing, pts_ns);
         if (copies > 0) {
                 uint64_t before = v->writer.n_frames;

@@ -51,6 +51,11 @@ static void stats_json(WatchVerb *w, Json *j, uint64_t frames, uint64_t elapsed_
         json_real(j, "latency-p50-ms", (double)p[0] / 1e6, 3);
         json_real(j, "latency-p99-ms", (double)p[1] / 1e6, 3);
         json_uint(j, "frames", w->tally.frames);
+        json_begin_object(j, "frames-by-memory");
+        for (uint32_t kind = 0; kind < FB_MEMORY_KINDS; kind++)
+                if (w->tally.by_memory[kind] > 0)
+                        json_uint(j, fb_memory_to_string(kind), w->tally.by_memory[kind]);
+        json_end_object(j);
         json_uint(j, "lost", w->tally.lost);
         json_begin_object(j, "lost-by-reason");
         for (size_t i = 0; i < w->tally.n_reasons; i++)
@@ -60,13 +65,13 @@ static void stats_json(WatchVerb *w, Json *j, uint64_t frames, uint64_t elapsed_
 }
 
 static void stats_text(WatchVerb *w, uint64_t frames, uint64_t elapsed_ns, const Sampler *latencies) {
-        char lost[256];
+        char lost[256], total[96];
         uint64_t p[2];
 
         sampler_percentiles(latencies, (const double[]){ 50, 99 }, 2, p);
-        printf("%6.2f fps  latency p50 %.2f ms p99 %.2f ms  frames %" PRIu64 "  lost ",
+        printf("%6.2f fps  latency p50 %.2f ms p99 %.2f ms  frames %s  lost ",
                elapsed_ns > 0 ? (double)frames * 1e9 / (double)elapsed_ns : 0, (double)p[0] / 1e6,
-               (double)p[1] / 1e6, w->tally.frames);
+               (double)p[1] / 1e6, tally_frames_format(&w->tally, total, sizeof(total)));
         text_print(stdout, tally_lost_format(&w->tally, lost, sizeof(lost)));
         if (w->tally.unexplained > 0)
                 printf("  unexplained %" PRIu64, w->tally.unexplained);
@@ -194,7 +199,7 @@ static void on_frame(framebus_subscription *sub, framebus_frame *frame, void *us
         if (framebus_frame_get_flags(frame) & FRAMEBUS_FRAME_REPLAYED)
                 return;
 
-        (void)tally_frame(&w->tally, framebus_frame_get_seq(frame));
+        (void)tally_frame(&w->tally, framebus_frame_get_seq(frame), framebus_frame_get_memory(frame));
         w->second_frames++;
         if (now_ns >= pts_ns) {
                 sampler_add(&w->second, now_ns - pts_ns);

@@ -19,6 +19,7 @@ import fbtest
 from gi.repository import Gio, GLib
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / 'client'))
+import fakebroker   # noqa: E402
 from fakebroker import MODE, SOURCE_PATH, FakeBroker    # noqa: E402
 
 XML = '''<node>
@@ -189,10 +190,11 @@ class Asking(Test):
 
     def test_negotiate(self):
         out, _ = self.run_ctl('negotiate', 'fake', '--mode=I420,640x480', '--mode', '30', '--window=2',
-                              '--drop=latest', '--max-rate=7.5')
+                              '--drop=latest', '--max-rate=7.5', '--memory=dmabuf,sealed')
         self.assertTrue(out.startswith('R8,16x4,30, window 4'), out)
         options = self.broker.calls[-1][1][0]
         self.assertEqual((options['window'], options['drop'], options['max-rate']), (2, 'latest', (75, 10)))
+        self.assertEqual(options['memory'], ['dmabuf', 'sealed'])
         self.assertEqual(options['modes'], [{'fourcc': int.from_bytes(b'YU12', 'little'), 'modifier': 0,
                                              'width': 640, 'height': 480}, {'rate': (30, 1)}])
 
@@ -285,7 +287,8 @@ class Failing(Test):
     def test_usage(self):
         for args in [], ['frobnicate'], ['list', 'x'], ['show'], ['show', 'a/b'], ['show', '.x'], \
                 ['show', 'x' * 65], ['watch', 'fake', '--window=0'], ['watch', 'fake', '--window=1000'], \
-                ['watch', 'fake', '--drop=oldest'], \
+                ['watch', 'fake', '--drop=oldest'], ['watch', 'fake', '--memory='], \
+                ['watch', 'fake', '--memory=sealed,'], ['watch', 'fake', '--memory=sealed,shared'], \
                 ['watch', 'fake', '--mode=NV123'], ['list', '--seconds=1'], ['watch', 'fake', '--frames=0'], \
                 ['list', '--address='], ['list', '--nonsense'], ['list', '--json=1'], \
                 ['watch', 'fake', '--timeout=-1']:
@@ -334,6 +337,24 @@ class Watching(Test):
                 # of 5, too, unless it was on its way when the subscription was closed
                 fbtest.wait_until(lambda: {9, 1} <= set(released(s)), what=s.released)
                 self.broker.subscriptions.clear()
+
+    def test_kinds_of_memory(self):
+        process, s = self.attached('watch', 'fake', '--memory=leased,sealed', '--frames=3', '--json')
+        self.assertEqual(self.broker.calls[-1][1][0]['memory'], ['leased', 'sealed'])
+        s.format()
+        for seq in 1, 2:
+            s.frame(seq, seals=fakebroker.POOL_SEALS, flags=fakebroker.LEASED, meta={'buffer': V('t', 5)})
+        s.frame(3)
+        self.assertEqual(process.wait(), 0, process.log())
+        summary = json.loads(process.out().splitlines()[-1])
+        self.assertEqual(summary['frames-by-memory'], {'leased': 2, 'sealed': 1})
+        self.broker.subscriptions.clear()
+        process, s = self.attached('watch', 'fake', '--memory=sealed', '--frames=1')
+        s.format()
+        s.frame(1, seals=fakebroker.POOL_SEALS, flags=fakebroker.LEASED, meta={'buffer': V('t', 5)})
+        s.frame(2)
+        self.assertEqual(process.wait(), 0, process.log())
+        self.assertRegex(process.out().splitlines()[-1], r'^fake: .* frames 1  lost 1 \(bad-payload 1\)$')
 
     def test_line_a_second(self):
         process, s = self.attached('watch', 'fake')

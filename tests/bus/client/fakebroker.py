@@ -13,6 +13,7 @@ import socket
 from gi.repository import Gio, GLib
 
 SOURCE_PATH = '/org/framebus/source/fake'
+LEASED, POOL_SEALS = 0x100, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | 0x10   # FUTURE_WRITE
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 R8 = int.from_bytes(b'R8  ', 'little')
 MODE = {'fourcc': GLib.Variant('u', R8), 'modifier': GLib.Variant('t', 0), 'width': GLib.Variant('u', 16),
@@ -64,11 +65,12 @@ class Subscription:
     def format(self, number=1):
         self.emit('FormatChanged', '(tua{sv})', 0, number, MODE)
 
-    def frame(self, seq, content=bytes(range(64)), *, seals=SEALS, planes=None, order=None, flags=0, number=1):
+    def frame(self, seq, content=bytes(range(64)), *, seals=SEALS, planes=None, order=None, flags=0, number=1,
+              meta=None):
         self.order += 1
         fd = memfd(content, seals)
         self.emit('Frame', '(tttuuaha(uttu)a{sv})', seq, order or self.order, GLib.get_monotonic_time() * 1000,
-                  number, flags, [0], planes or [(0, 0, len(content), 16)], {}, fds=[fd])
+                  number, flags, [0], planes or [(0, 0, len(content), 16)], meta or {}, fds=[fd])
         os.close(fd)
 
     def lost(self, count, reason='no-credit'):

@@ -111,25 +111,29 @@ static void test_tally(void) {
 
         CHECK_STR("none", tally_lost_format(&t, text, sizeof(text)), "0");
         tally_attached(&t, 10);
-        CHECK_INT("next", tally_frame(&t, 11), 0);
+        CHECK_INT("next", tally_frame(&t, 11, FB_MEMORY_SEALED), 0);
         tally_lost(&t, 2, "no-credit");
         tally_lost(&t, 1, "rate");
-        CHECK_INT("after 3", tally_frame(&t, 15), 3);
+        CHECK_INT("after 3", tally_frame(&t, 15, FB_MEMORY_SEALED), 3);
         CHECK_INT("explained", t.unexplained, 0);
         CHECK_STR("by reason", tally_lost_format(&t, text, sizeof(text)), "3 (no-credit 2, rate 1)");
         CHECK_INT("cut", strlen(tally_lost_format(&t, small, sizeof(small))), sizeof(small) - 1);
 
-        CHECK_INT("a silent gap", tally_frame(&t, 18), 2);
+        CHECK_INT("a silent gap", tally_frame(&t, 18, FB_MEMORY_SEALED), 2);
         CHECK_INT("unexplained", t.unexplained, 2);
         tally_lost(&t, 5, "source");
-        CHECK_INT("lost without a gap", tally_frame(&t, 19), 0);
+        CHECK_INT("lost without a gap", tally_frame(&t, 19, FB_MEMORY_SEALED), 0);
         CHECK_INT("unexplained", t.unexplained, 7);
 
         tally_lost(&t, 9, "source");
         tally_attached(&t, 3); /* another run */
-        CHECK_INT("new run", tally_frame(&t, 4), 0);
+        CHECK_INT("new run", tally_frame(&t, 4, FB_MEMORY_SEALED), 0);
         CHECK_INT("unexplained", t.unexplained, 7);
         CHECK_INT("frames", t.frames, 5);
+        CHECK_STR("all sealed", tally_frames_format(&t, text, sizeof(text)), "5");
+        CHECK_INT("leased", tally_frame(&t, 5, FB_MEMORY_LEASED), 0);
+        CHECK_STR("by memory", tally_frames_format(&t, text, sizeof(text)), "6 (leased 1, sealed 5)");
+        CHECK_INT("cut as well", strlen(tally_frames_format(&t, small, sizeof(small))), sizeof(small) - 1);
 
         for (unsigned i = 0; i < 2 * TALLY_REASONS_MAX; i++) {
                 char reason[16];
