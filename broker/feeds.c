@@ -6,9 +6,11 @@
  */
 #include "broker/feeds.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -77,7 +79,7 @@ static Source *find_source(Feeds *f, const char *name) {
 }
 
 /* "--found": what is no camera is not worth a word. */
-static void on_appeared(const char *path, const char *name, void *userdata) {
+static void on_appeared(const char *path, const char *name, const char *const *aliases, void *userdata) {
         const char *argv[] = { "framebus-v4l2", "--found", path, NULL };
         _cleanup_free_ char *request = NULL;
         Feeds *f = userdata;
@@ -98,6 +100,7 @@ static void on_appeared(const char *path, const char *name, void *userdata) {
         if (!s)
                 return;
         s->found = true;
+        source_set_aliases(s, aliases);
         /* what it can do, and whether it is a camera at all, its program says; again if it could not be
          * opened */
         if (s->stream.n_modes == 0)
@@ -117,6 +120,23 @@ static void on_vanished(const char *path, const char *name, void *userdata) {
 
 static const DevicesHandler devices_handler = { .appeared = on_appeared, .vanished = on_vanished };
 
+/* Where the names of devices outlive the broker, which leaves when it is idle: systemd makes a folder for the
+ * system's, a session has one. NULL: nowhere. */
+static char *make_memory(const Api *api) {
+        const char *own = getenv("RUNTIME_DIRECTORY"), *session = getenv("XDG_RUNTIME_DIR");
+        _cleanup_free_ char *folder = NULL;
+        char *path = NULL;
+
+        if (own && own[0] == '/')
+                folder = strdup(own);
+        else if (!api->config.system && session && session[0] == '/' &&
+                 asprintf(&folder, "%s/framebus", session) < 0)
+                folder = NULL;
+        if (!folder || (mkdir(folder, 0700) < 0 && errno != EEXIST))
+                return NULL;
+        return asprintf(&path, "%s/devices", folder) < 0 ? NULL : path;
+}
+
 static char *user_folder(void) {
         const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
         char *path = NULL;
@@ -130,7 +150,7 @@ static char *user_folder(void) {
 
 int feeds_init(Feeds *f, Api *api, const char *config_folder) {
         bool of_system = api->config.system || access(api->config.capture_socket, F_OK) < 0;
-        _cleanup_free_ char *own = NULL;
+        _cleanup_free_ char *own = NULL, *memory = NULL;
         const char *folders[2];
         size_t n = 0;
         int r;
@@ -146,9 +166,10 @@ int feeds_init(Feeds *f, Api *api, const char *config_folder) {
                         folders[n++] = FB_SYSCONFDIR "/framebus";
         }
         r = load_config(f, folders, n);
-        if (r >= 0 && of_system)
-                r = devices_new(api->event, "/dev", &devices_handler, f, &f->devices);
-        return r;
+        if (r < 0 || !of_system)
+                return r;
+        memory = make_memory(api);
+        return devices_new(api->event, "", memory, &devices_handler, f, &f->devices);
 }
 
 void feeds_deinit(Feeds *f) {

@@ -170,6 +170,9 @@ struct framebus_source_info {
         struct framebus_mode mode; /**< the mode in force; fourcc 0: not running */
         uint32_t subscribers;
         uint64_t frames; /**< published; as of the last full look */
+        /** Other names that mean it wherever a source is asked for, unless another has them, too: of a
+         * camera, by its serial number and its place. NULL-terminated. */
+        const char *const *aliases;
 };
 
 /**

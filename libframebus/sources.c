@@ -21,6 +21,12 @@ Source *source_new(const char *path) {
         return s->path ? s : source_free(s);
 }
 
+static void free_aliases(char **aliases) {
+        for (char **a = aliases; a && *a; a++)
+                free(*a);
+        free(aliases);
+}
+
 Source *source_free(Source *s) {
         if (!s)
                 return NULL;
@@ -32,11 +38,14 @@ Source *source_free(Source *s) {
         free(s->state);
         free(s->state_reason);
         free(s->modes);
+        free_aliases(s->aliases);
         free(s);
         return NULL;
 }
 
 void source_get_info(const Source *s, struct framebus_source_info *ret) {
+        static const char *const none[] = { NULL };
+
         *ret = (struct framebus_source_info){
                 .name = s->name ?: "",
                 .description = s->description ?: "",
@@ -48,6 +57,7 @@ void source_get_info(const Source *s, struct framebus_source_info *ret) {
                 .mode = s->mode,
                 .subscribers = s->subscribers,
                 .frames = s->frames,
+                .aliases = s->aliases ? (const char *const *)s->aliases : none,
         };
 }
 
@@ -68,6 +78,18 @@ static int read_text(sd_bus_message *m, char **text) {
 
 static int read_name(sd_bus_message *m, void *userdata) {
         return read_text(m, &((Source *)userdata)->name);
+}
+
+static int read_aliases(sd_bus_message *m, void *userdata) {
+        Source *s = userdata;
+        char **aliases = NULL;
+        int r = sd_bus_message_read_strv(m, &aliases);
+
+        if (r < 0)
+                return r;
+        free_aliases(s->aliases);
+        s->aliases = aliases;
+        return 0;
 }
 
 static int read_description(sd_bus_message *m, void *userdata) {
@@ -135,6 +157,7 @@ static int read_frames(sd_bus_message *m, void *userdata) {
 
 static const VardictKey source_keys[] = {
         { "Name", "s", read_name },
+        { "Aliases", "as", read_aliases },
         { "Description", "s", read_description },
         { "Driver", "s", read_driver },
         { "State", "s", read_state },

@@ -11,6 +11,7 @@ typedef struct Source {
         List link; // Watch::sources, or of one reply
         char *path;
         char *name, *description, *driver, *state, *state_reason;
+        char **aliases; /* NULL: none */
         struct framebus_mode *modes;
         size_t n_modes;
         struct framebus_mode mode;

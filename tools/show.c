@@ -51,6 +51,10 @@ void show_mode_json(Json *j, const char *key, const struct framebus_mode *mode) 
 
 void show_source_json(Json *j, const struct framebus_source_info *info) {
         json_string(j, "name", info->name);
+        json_begin_array(j, "aliases");
+        for (const char *const *a = info->aliases; *a; a++)
+                json_string(j, NULL, *a);
+        json_end_array(j);
         json_string(j, "description", info->description);
         json_string(j, "driver", info->driver);
         json_string(j, "state", info->state);

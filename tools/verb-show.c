@@ -57,6 +57,8 @@ static int print_text(ShowVerb *s, const struct framebus_source_info *info) {
         char mode[MODE_ARG_MAX];
 
         print_line("Name", info->name);
+        for (const char *const *a = info->aliases; *a; a++)
+                print_line(a == info->aliases ? "Also" : "", *a);
         print_line("Description", info->description);
         print_line("Driver", info->driver);
         print_line("State", info->state);
@@ -93,6 +95,14 @@ static int print_json(ShowVerb *s, const struct framebus_source_info *info) {
         return json_end_line(&j);
 }
 
+/* It was negotiated by that name: if it is an alias, it is nobody else's. */
+static bool is_meant(const struct framebus_source_info *info, const char *name) {
+        for (const char *const *a = info->aliases; *a; a++)
+                if (strcmp(*a, name) == 0)
+                        return true;
+        return strcmp(info->name, name) == 0;
+}
+
 static void on_source(framebus *fb, const struct framebus_source_info *info,
                       const struct framebus_error *error, void *userdata) {
         ShowVerb *s = userdata;
@@ -101,7 +111,7 @@ static void on_source(framebus *fb, const struct framebus_source_info *info,
                 client_fail(&s->client, error);
                 return;
         }
-        if (info && strcmp(info->name, s->client.source) == 0) {
+        if (info && is_meant(info, s->client.source) && !s->found) {
                 s->found = true;
                 client_check_output(&s->client,
                                     s->client.options->json ? print_json(s, info) : print_text(s, info));

@@ -196,6 +196,11 @@ static int get_string(sd_bus *bus, const char *path, const char *interface, cons
         return sd_bus_message_append(reply, "s", v);
 }
 
+static int get_aliases(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        return sd_bus_message_append_strv(reply, ((Source *)userdata)->entry.aliases);
+}
+
 static int get_modes(sd_bus *bus, const char *path, const char *interface, const char *property,
                      sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         const Source *s = userdata;
@@ -239,6 +244,7 @@ static const sd_bus_vtable source_vtable[] = {
                                         SD_BUS_RESULT("o", subscription, "a{sv}", granted), method_call,
                                         UNPRIVILEGED),
                 SD_BUS_PROPERTY("Name", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+                SD_BUS_PROPERTY("Aliases", "as", get_aliases, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
                 SD_BUS_PROPERTY("Description", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
                 SD_BUS_PROPERTY("Driver", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
                 SD_BUS_PROPERTY("State", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -266,7 +272,7 @@ int source_export(Source *s) {
 
 static void tell_changes(Source *s) {
         unsigned int what = s->changes;
-        char *names[9];
+        char *names[10];
         size_t n = 0;
 
         s->changes = 0;
@@ -285,6 +291,8 @@ static void tell_changes(Source *s) {
                 names[n++] = (char *)"Description";
                 names[n++] = (char *)"Driver";
         }
+        if (what & SOURCE_CHANGED_ALIASES)
+                names[n++] = (char *)"Aliases";
         names[n] = NULL;
         (void)sd_bus_emit_properties_changed_strv(s->api->bus, s->path, FB_IFACE_SOURCE, names);
 }

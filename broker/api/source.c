@@ -395,6 +395,11 @@ int source_new_configured(Api *api, const char *name, const char *description, c
         return 0;
 }
 
+void source_set_aliases(Source *s, const char *const *aliases) {
+        if (registry_set_aliases(&s->entry, aliases) > 0 && s->exported)
+                source_emit_changed(s, SOURCE_CHANGED_ALIASES);
+}
+
 /* Takes the name, or makes room for it, or stands in line. */
 static int take_name(Source *s, const SourcePublishOptions *options) {
         RegistryEntry *e = registry_find(&s->api->sources, s->name);

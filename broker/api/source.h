@@ -22,7 +22,8 @@
 #define SOURCE_CHANGES_PER_SECOND 32u
 
 /* Beside STREAM_CHANGED_*. */
-#define SOURCE_CHANGED_TEXT (1u << 8)
+#define SOURCE_CHANGED_TEXT    (1u << 8)
+#define SOURCE_CHANGED_ALIASES (1u << 9)
 
 /* How many calls may wait for that. */
 #define SOURCE_CALLS_MAX 256u
@@ -60,6 +61,9 @@ struct Source {
  * something. */
 int source_new_configured(Api *api, const char *name, const char *description, const char *driver,
                           const WorkerSpec *spec, bool exported, Source **ret);
+
+/* Other names for it, see registry_set_aliases(). */
+void source_set_aliases(Source *s, const char *const *aliases);
 
 typedef struct SourcePublishOptions {
         const char *name, *description, *driver, *owner;

@@ -7,8 +7,6 @@
  *
  * The kernel's uevents would tell the same, but only where udev hands them on, and not in every container.
  *
- * What a device was called is kept after it is gone, for the last REMEMBERED_MAX of them.
- *
  * A handler may free the object in any call: `alive` points to the stack of whoever is calling it.
  * It does not tell capture nodes from others (metadata nodes, say): only an open node says that, and opening
  * is the capture program's part.
@@ -25,25 +23,23 @@
 
 #include "base/cleanup.h"
 #include "base/list.h"
+#include "broker/publication/device-names.h"
 
-#define REMEMBERED_MAX 64u
-#define NAME_MAX_SIZE  24u
+#define SYSNAME_SIZE 16u
 
-/* A node that is there, or a device that was. */
 typedef struct Node {
-        List link;       // Devices::nodes, by number, or Devices::gone, the last first
-        unsigned number; /* of a node that is there */
-        bool seen;       /* by the reading that is under way */
-        char name[NAME_MAX_SIZE];
-        char id[DEVICE_ID_MAX]; /* empty: not known */
+        List link; // Devices::nodes, by number
+        unsigned number;
+        bool seen; /* by the reading that is under way */
+        DeviceName *named;
 } Node;
 
 struct Devices {
         const DevicesHandler *handler;
         void *userdata;
-        char *folder;
-        List nodes, gone; // Node::link
-        unsigned n_gone;
+        char *root, *folder;
+        List nodes; // Node::link
+        DeviceNames names;
         sd_event_source *inotify, *scan;
         bool *alive;
 };
@@ -75,64 +71,15 @@ static Node *devices_find(Devices *d, unsigned number) {
         return NULL;
 }
 
-static Node *find_by_id(List *nodes, const char *id) {
-        Node *n;
-
-        list_for_each(n, nodes, link)
-                if (id[0] && strcmp(n->id, id) == 0)
-                        return n;
-        return NULL;
-}
-
-static bool name_is_taken(Devices *d, const char *name) {
-        Node *n;
-
-        list_for_each(n, &d->nodes, link)
-                if (strcmp(n->name, name) == 0)
-                        return true;
-        list_for_each(n, &d->gone, link)
-                if (strcmp(n->name, name) == 0)
-                        return true;
-        return false;
-}
-
-static void devices_forget(Devices *d, Node *n) {
-        list_remove(&n->link);
-        free(n);
-        d->n_gone--;
-}
-
-/* Cheap cameras share a serial number: the second is known by its place. */
-static void node_identify(Devices *d, Node *n) {
-        void (*identify)(const char *, bool, char[static DEVICE_ID_MAX]) =
-                        d->handler->identify ?: device_id_read;
-        char sysname[NAME_MAX_SIZE];
-
-        (void)snprintf(sysname, sizeof sysname, "video%u", n->number);
-        identify(sysname, false, n->id);
-        if (find_by_id(&d->nodes, n->id))
-                identify(sysname, true, n->id);
-        if (find_by_id(&d->nodes, n->id))
-                n->id[0] = '\0';
-}
-
-/* The name of before, else the node's, else one that nobody has. */
-static void node_name(Devices *d, Node *n) {
-        Node *before = find_by_id(&d->gone, n->id);
-
-        if (before) {
-                memcpy(n->name, before->name, sizeof n->name);
-                devices_forget(d, before);
-                return;
-        }
-        (void)snprintf(n->name, sizeof n->name, "video%u", n->number);
-        for (unsigned i = 2; name_is_taken(d, n->name); i++)
-                (void)snprintf(n->name, sizeof n->name, "video%u.%u", n->number, i);
+static void sysname_of(unsigned number, char ret[static SYSNAME_SIZE]) {
+        (void)snprintf(ret, SYSNAME_SIZE, "video%u", number);
 }
 
 /* Returns NULL without memory: it is told at its next change. */
 static Node *devices_add(Devices *d, unsigned number) {
         Node *n = devices_find(d, number), *next;
+        char sysname[SYSNAME_SIZE];
+        DeviceId id;
 
         if (n)
                 return n;
@@ -140,8 +87,11 @@ static Node *devices_add(Devices *d, unsigned number) {
         if (!n)
                 return NULL;
         n->number = number;
-        node_identify(d, n);
-        node_name(d, n);
+        sysname_of(number, sysname);
+        device_id_read(d->root, sysname, &id);
+        n->named = device_names_take(&d->names, number, &id);
+        if (!n->named)
+                return free(n), NULL;
         list_for_each(next, &d->nodes, link)
                 if (next->number > number)
                         break;
@@ -150,39 +100,65 @@ static Node *devices_add(Devices *d, unsigned number) {
 }
 
 /* False: the object is gone. */
-static bool devices_tell(Devices *d, const Node *n, bool appeared) {
-        _cleanup_free_ char *path = NULL;
-        char name[NAME_MAX_SIZE];
+static bool devices_tell_appeared(Devices *d, const Node *n, const char *path) {
+        const char *aliases[DEVICE_ALIASES_MAX + 1];
+        DeviceName named = *n->named; /* it may go meanwhile */
+        const DeviceId *id = &named.id;
+        char sysname[SYSNAME_SIZE];
+        DeviceLinks links;
         bool alive = true;
+        size_t count = 0;
 
-        memcpy(name, n->name, sizeof name); /* the node may go meanwhile */
-        if (asprintf(&path, "%s/video%u", d->folder, n->number) < 0) {
-                path = NULL;
-                return true;
-        }
+        sysname_of(n->number, sysname);
+        device_links_read(d->root, sysname, &links); /* udev may have written them by now */
+        if (id->serial[0])
+                aliases[count++] = id->serial;
+        if (links.by_id[0] && strcmp(links.by_id, id->serial) != 0)
+                aliases[count++] = links.by_id;
+        if (id->place[0])
+                aliases[count++] = id->place;
+        if (links.by_path[0] && strcmp(links.by_path, id->place) != 0)
+                aliases[count++] = links.by_path;
+        aliases[count] = NULL;
         d->alive = &alive;
-        if (appeared)
-                d->handler->appeared(path, name, d->userdata);
-        else
-                d->handler->vanished(path, name, d->userdata);
+        d->handler->appeared(path, named.name, aliases, d->userdata);
         if (alive)
                 d->alive = NULL;
         return alive;
 }
 
-/* A device without an identity is not worth remembering: it could not be told from others. */
-static bool devices_remove(Devices *d, Node *n) {
-        list_remove(&n->link);
-        if (!n->id[0]) {
-                Node gone = *n;
+/* As above. */
+static bool devices_tell_vanished(Devices *d, const char *name, const char *path) {
+        bool alive = true;
 
-                free(n);
-                return devices_tell(d, &gone, false);
-        }
-        list_append(d->gone.next, &n->link); /* before the first */
-        if (++d->n_gone > REMEMBERED_MAX)
-                devices_forget(d, fb_container_of(d->gone.prev, Node, link));
-        return devices_tell(d, n, false);
+        d->alive = &alive;
+        d->handler->vanished(path, name, d->userdata);
+        if (alive)
+                d->alive = NULL;
+        return alive;
+}
+
+static char *path_of(const Devices *d, unsigned number) {
+        char *path;
+
+        return asprintf(&path, "%s/video%u", d->folder, number) < 0 ? NULL : path;
+}
+
+static bool devices_tell(Devices *d, const Node *n) {
+        _cleanup_free_ char *path = path_of(d, n->number);
+
+        return !path || devices_tell_appeared(d, n, path);
+}
+
+static bool devices_remove(Devices *d, Node *n) {
+        _cleanup_free_ char *path = path_of(d, n->number);
+        char name[sizeof n->named->name];
+
+        memcpy(name, n->named->name, sizeof name);
+        device_names_put_back(&d->names, n->named);
+        list_remove(&n->link);
+        free(n);
+        return !path || devices_tell_vanished(d, name, path);
 }
 
 /* The next node from *@number on that was, or was not, seen. By number, since a handler ran after the one
@@ -230,7 +206,7 @@ static int on_scan(sd_event_source *s, void *userdata) {
                 alive = devices_remove(d, n);
         number = 0;
         while (alive && (n = devices_next(d, &number, true)))
-                alive = devices_tell(d, n, true);
+                alive = devices_tell(d, n);
         return 0;
 }
 
@@ -246,7 +222,7 @@ static int on_inotify(sd_event_source *s, const struct inotify_event *e, void *u
         if (e->mask & (IN_CREATE | IN_MOVED_TO | IN_ATTRIB)) {
                 n = devices_add(d, number);
                 if (n)
-                        devices_tell(d, n, true);
+                        devices_tell(d, n);
                 return 0;
         }
         n = devices_find(d, number);
@@ -255,18 +231,20 @@ static int on_inotify(sd_event_source *s, const struct inotify_event *e, void *u
         return 0;
 }
 
-int devices_new(sd_event *event, const char *folder, const DevicesHandler *handler, void *userdata,
-                Devices **ret) {
+int devices_new(sd_event *event, const char *root, const char *memory, const DevicesHandler *handler,
+                void *userdata, Devices **ret) {
         _cleanup_(devices_freep) Devices *d = malloc(sizeof *d);
         int r;
 
         if (!d)
                 return -ENOMEM;
-        *d = (Devices){ .handler = handler, .userdata = userdata, .folder = strdup(folder ?: "/dev") };
+        *d = (Devices){ .handler = handler, .userdata = userdata, .root = strdup(root) };
         list_init(&d->nodes);
-        list_init(&d->gone);
-        if (!d->folder)
-                return -ENOMEM;
+        if (!d->root || asprintf(&d->folder, "%s/dev", root) < 0)
+                return d->folder = NULL, -ENOMEM;
+        r = device_names_init(&d->names, memory);
+        if (r < 0)
+                return r;
         r = sd_event_add_inotify(event, &d->inotify, d->folder,
                                  IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_ATTRIB | IN_ONLYDIR,
                                  on_inotify, d);
@@ -293,9 +271,9 @@ Devices *devices_free(Devices *d) {
                 list_remove(&n->link);
                 free(n);
         }
-        list_for_each_safe(n, tmp, &d->gone, link)
-                devices_forget(d, n);
+        device_names_deinit(&d->names);
         free(d->folder);
+        free(d->root);
         free(d);
         return NULL;
 }

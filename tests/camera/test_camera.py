@@ -8,9 +8,11 @@ forbidden and unplugged devices are named.
 
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 
 from gi.repository import Gio, GLib
 
@@ -102,6 +104,10 @@ class CameraTest(fbtest.TestCase):
         value, = fbtest.call(self.conn, 'org.framebus', source, 'org.freedesktop.DBus.Properties', 'Get',
                              GLib.Variant('(ss)', ('org.framebus.Source1', name)))
         return value
+
+    def resolve(self, name):
+        return fbtest.call(self.conn, 'org.framebus', '/org/framebus', 'org.framebus.Manager1', 'Resolve',
+                           GLib.Variant('(s)', (name,)))[0]
 
     def check_numbers(self, watcher):
         """Gaps in seq are the sum of what was told as lost, and follow the device's own counter."""
@@ -215,7 +221,9 @@ class CameraTest(fbtest.TestCase):
     def test_renumbered(self):
         """Plugged in again it is another node, as somebody still has the old one open: the name stays, and the
         subscription. What is no camera has no source."""
-        self.start()
+        folder = tempfile.mkdtemp(dir='/tmp')
+        self.addCleanup(shutil.rmtree, folder)
+        self.start(env={'XDG_RUNTIME_DIR': folder})
         watcher = Watcher(self.conn)
         watcher.wait_frames(3)
         old = os.open('/dev/video0', os.O_RDONLY | os.O_CLOEXEC)
@@ -233,6 +241,18 @@ class CameraTest(fbtest.TestCase):
         objects, = fbtest.call(self.conn, 'org.framebus', '/org/framebus', 'org.freedesktop.DBus.ObjectManager',
                                'GetManagedObjects')
         self.assertEqual([path for path in objects if '/source/' in path], [SOURCE])
+
+        # the next broker knows it by that name, too, and by the one that it has on every day
+        alias = 'platform-vivid.0-video-index0'
+        self.assertEqual((self.resolve(alias), self.get('Aliases')), (SOURCE, [alias]))
+        self.broker.stop()
+        self.enter(Broker(self.bus, env={'XDG_RUNTIME_DIR': folder}))
+        wait_until(self.is_listed, 10, 'video0 to appear, though it is another node')
+        status, out, err = fbtest.run([os.path.join(BUILD, 'tools', 'framebusctl'), 'show', alias], env=self.bus.env())
+        self.assertEqual(status, 0, err)
+        self.assertRegex(out, rf'Name: video0\n +Also: {alias}\n')
+        watcher = Watcher(self.conn)
+        watcher.wait_frames(2, 60)
 
     def test_busy(self):
         """A device that somebody else streams from: failed, and who holds it; it starts by itself when free."""

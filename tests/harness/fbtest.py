@@ -285,7 +285,8 @@ def end_processes(pids, grace=3.0):
 
 def clean_env(extra=None):
     """The environment without anything that leads to a bus or a runtime of the user, plus extra."""
-    dropped = 'NOTIFY_SOCKET', 'LISTEN_FDS', 'LISTEN_PID', 'FRAMEBUS_ADDRESS'
+    dropped = ('NOTIFY_SOCKET', 'LISTEN_FDS', 'LISTEN_PID', 'FRAMEBUS_ADDRESS', 'XDG_RUNTIME_DIR',
+               'RUNTIME_DIRECTORY')
     env = {k: v for k, v in os.environ.items() if not k.startswith('DBUS_') and k not in dropped}
     env.update(extra or {})
     return env

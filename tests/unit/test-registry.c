@@ -49,4 +49,36 @@ TEST(a_name_has_one_owner) {
         CHECK_INT(registry_add(&r, &b, "a"), 0);
 }
 
+TEST(aliases) {
+        const char *const two[] = { "usb-A", "pci-1", NULL }, *const other[] = { "usb-A", "pci-2", NULL };
+        const char *const none[] = { NULL };
+        RegistryEntry a = { 0 }, b = { 0 }, c = { 0 };
+        Registry r;
+
+        registry_init(&r);
+        CHECK_INT(registry_add(&r, &a, "a"), 0);
+        CHECK_INT(registry_add(&r, &b, "b"), 0);
+        CHECK_INT(registry_set_aliases(&a, two), 1);
+        CHECK_INT(registry_set_aliases(&a, two), 0);
+        CHECK(registry_find(&r, "usb-A") == &a);
+        CHECK(registry_find(&r, "pci-1") == &a);
+        CHECK_INT(registry_add(&r, &c, "pci-1"), FB_E_NAME_TAKEN);
+        CHECK_INT(registry_set_aliases(&b, other), 1);
+        CHECK(!registry_find(&r, "usb-A")); /* which of them? */
+        CHECK(registry_find(&r, "pci-2") == &b);
+        CHECK_INT(registry_set_aliases(&a, none), 1);
+        CHECK(registry_find(&r, "usb-A") == &b);
+        CHECK_INT(registry_add(&r, &c, "pci-1"), 0); /* a name goes before an alias */
+        CHECK_INT(registry_set_aliases(&a, two), 1);
+        CHECK(registry_find(&r, "pci-1") == &c);
+        registry_remove(&r, &b);
+        CHECK(!b.aliases);
+        CHECK(registry_find(&r, "usb-A") == &a);
+        CHECK(!registry_find(&r, "pci-2"));
+        registry_remove(&r, &a);
+        CHECK(!registry_find(&r, "usb-A"));
+        CHECK_INT(r.n, 1);
+        registry_remove(&r, &c);
+}
+
 TEST_MAIN
