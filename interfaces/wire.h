@@ -23,7 +23,8 @@
 #define FB_WISHES_MAX              16u   /* kinds of memory in one request */
 #define FB_PLANES_MAX              4u
 #define FB_META_BYTES_MAX          1024u
-#define FB_MODES_MAX               256u
+#define FB_MODES_MAX               512u /* of a source: with all that may be said less than FB_MESSAGE_SURE */
+#define FB_MODES_WISHED_MAX        256u  /* in one request */
 #define FB_NAME_MAX                64u
 #define FB_TEXT_MAX                256u /* description, driver, reason: bytes of UTF-8 */
 #define FB_CONTROLS_MAX            256u /* of a source */

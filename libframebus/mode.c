@@ -69,7 +69,7 @@ int modes_from_public(const struct framebus_mode *modes, size_t n, bool wish, Mo
         _cleanup_free_ Mode *list = NULL;
         int r;
 
-        if (n > FB_MODES_MAX || (n > 0 && !modes))
+        if (n > (wish ? FB_MODES_WISHED_MAX : FB_MODES_MAX) || (n > 0 && !modes))
                 return -EINVAL;
         if (n > 0) {
                 list = calloc(n, sizeof *list);

@@ -11,7 +11,7 @@ void mode_to_public(const Mode *mode, struct framebus_mode *ret);
 int mode_from_public(const struct framebus_mode *mode, bool wish, Mode *ret);
 
 /* The same for a list; @ret_modes is the caller's to free, NULL for none. -EINVAL also: more than
- * FB_MODES_MAX. */
+ * FB_MODES_MAX, in a wish FB_MODES_WISHED_MAX. */
 int modes_from_public(const struct framebus_mode *modes, size_t n, bool wish, Mode **ret_modes);
 
 /* A mode and the number that FormatChanged gave it; shared by a subscription and its frames. */

@@ -241,15 +241,16 @@ int codec_append_modes(sd_bus_message *m, ModeList list) {
 
 int codec_read_modes(sd_bus_message *m, bool wish, Mode **ret_modes, size_t *ret_n, VardictError *ret_error) {
         _cleanup_free_ Mode *modes = NULL;
-        size_t n = 0, allocated = 0;
+        size_t n = 0, allocated = 0, max = wish ? FB_MODES_WISHED_MAX : FB_MODES_MAX;
         int r;
 
         r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "a{sv}");
         if (r < 0)
                 return r;
         while ((r = sd_bus_message_at_end(m, false)) == 0) {
-                if (n == FB_MODES_MAX)
-                        return *ret_error = (VardictError){ FB_KEY_MODES, "at most 256 modes" },
+                if (n == max)
+                        return *ret_error = (VardictError){ FB_KEY_MODES, wish ? "at most 256 modes"
+                                                                               : "at most 512 modes" },
                                FB_E_INVALID_OPTION;
                 if (n == allocated) {
                         Mode *grown = reallocarray(modes, allocated ? 2 * allocated : 8, sizeof *modes);

@@ -60,7 +60,7 @@ typedef struct Start {
 int codec_append_start(sd_bus_message *m, const Start *start);
 int codec_read_start(sd_bus_message *m, Start *ret, VardictError *ret_error);
 
-/* aa{sv}, at most FB_MODES_MAX. The array is the caller's to free. */
+/* aa{sv}, at most FB_MODES_MAX, in a wish FB_MODES_WISHED_MAX. The array is the caller's to free. */
 int codec_append_modes(sd_bus_message *m, ModeList list);
 int codec_read_modes(sd_bus_message *m, bool wish, Mode **ret_modes, size_t *ret_n, VardictError *ret_error);
 

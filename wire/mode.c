@@ -6,7 +6,7 @@
  * preference; intersecting two modes intersects set by set, so that the result allows exactly what
  * both allow.
  *
- * The choice backtracks, and lists come from clients: CHOICE_STEPS_MAX bounds what a hostile one can
+ * The choice backtracks, and lists come from clients: MODE_STEPS_MAX bounds what a hostile one can
  * make it cost. It does not convert and does not call two rates equal that are only close.
  */
 #include "wire/mode.h"
@@ -18,7 +18,6 @@
 #include "base/clock.h"
 
 #define SIZE_PIXELS_MAX    65535u
-#define CHOICE_STEPS_MAX   50000u /* intersections, about 50 ns each */
 #define LIST_IN_WORDS_MAX  6u
 
 typedef struct SizeSet {
@@ -274,9 +273,20 @@ static bool mode_narrow(const Mode *m, const ModeList *lists, size_t n, unsigned
 }
 
 bool mode_choose(ModeList offers, const ModeList *wishes, size_t n_wishes, const Mode *current, Mode *ret) {
+        unsigned steps = MODE_STEPS_MAX;
+
+        return mode_choose_within(offers, wishes, n_wishes, current, &steps, ret);
+}
+
+/* Of a long list of wishes and a long one of offers most pairs are sorted out here, for next to nothing. */
+static bool fourccs_meet(const Mode *a, const Mode *b) {
+        return a->fourcc == b->fourcc || a->fourcc == 0 || b->fourcc == 0;
+}
+
+bool mode_choose_within(ModeList offers, const ModeList *wishes, size_t n_wishes, const Mode *current,
+                        unsigned *steps, Mode *ret) {
         static const Mode anything = { .any_modifier = true };
         ModeList first = n_wishes > 0 && wishes[0].n > 0 ? wishes[0] : (ModeList){ &anything, 1 };
-        unsigned steps = CHOICE_STEPS_MAX;
         bool keep = current;
 
         for (size_t i = 0; i < n_wishes && keep; i++)
@@ -286,12 +296,14 @@ bool mode_choose(ModeList offers, const ModeList *wishes, size_t n_wishes, const
                 return true;
         }
         for (size_t i = 0; i < first.n; i++)
-                for (size_t j = 0; j < offers.n && steps > 0; j++) {
+                for (size_t j = 0; j < offers.n && *steps > 0; j++) {
                         Mode m;
 
-                        steps--;
+                        if (!fourccs_meet(&offers.modes[j], &first.modes[i]))
+                                continue;
+                        (*steps)--;
                         if (mode_intersect(&offers.modes[j], &first.modes[i], &m) &&
-                            mode_narrow(&m, wishes + 1, n_wishes > 0 ? n_wishes - 1 : 0, &steps, ret))
+                            mode_narrow(&m, wishes + 1, n_wishes > 0 ? n_wishes - 1 : 0, steps, ret))
                                 return true;
                 }
         return false;

@@ -65,6 +65,14 @@ bool mode_fixate(const Mode *m, Mode *ret);
  */
 bool mode_choose(ModeList offers, const ModeList *wishes, size_t n_wishes, const Mode *current, Mode *ret);
 
+/*
+ * The same within *@steps, of which it takes those that it needs: they bound what several choices together
+ * may cost. 0 left: what was not found was not looked for to the end.
+ */
+#define MODE_STEPS_MAX 50000u /* intersections, about 50 ns each; what mode_choose() has */
+bool mode_choose_within(ModeList offers, const ModeList *wishes, size_t n_wishes, const Mode *current,
+                        unsigned *steps, Mode *ret);
+
 /* Whether one of @wishes accepts the fixed mode @m. */
 bool mode_list_accepts(ModeList wishes, const Mode *m);
 

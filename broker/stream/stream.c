@@ -58,9 +58,9 @@ void stream_set_state(Stream *s, StreamState state, const char *reason) {
 }
 
 /* One mode for all of @lists; what is in force is kept if it suits. */
-static bool choose_for(const Stream *s, const ModeList *lists, size_t n, Mode *ret_mode) {
-        return mode_choose((ModeList){ s->modes, s->n_modes }, lists, n,
-                           s->target.fourcc ? &s->target : NULL, ret_mode);
+static bool choose_for(const Stream *s, const ModeList *lists, size_t n, unsigned *steps, Mode *ret_mode) {
+        return mode_choose_within((ModeList){ s->modes, s->n_modes }, lists, n,
+                                  s->target.fourcc ? &s->target : NULL, steps, ret_mode);
 }
 
 static ModeList subscriber_wishes(const Subscriber *sub) {
@@ -69,6 +69,7 @@ static ModeList subscriber_wishes(const Subscriber *sub) {
 
 int stream_negotiate(const Stream *s, ModeList wishes, Mode *ret_mode) {
         _cleanup_free_ ModeList *all = calloc(s->n_subscribers + 1, sizeof *all);
+        unsigned steps = MODE_STEPS_MAX;
         const Subscriber *sub;
         size_t n = 0;
 
@@ -78,16 +79,18 @@ int stream_negotiate(const Stream *s, ModeList wishes, Mode *ret_mode) {
         list_for_each(sub, &s->subscribers, link)
                 if (!sub->over)
                         all[n++] = subscriber_wishes(sub);
-        return choose_for(s, all, n, ret_mode) ? 0 : FB_E_NO_COMMON_MODE;
+        return choose_for(s, all, n, &steps, ret_mode) ? 0 : FB_E_NO_COMMON_MODE;
 }
 
 bool stream_can(const Stream *s, ModeList wishes) {
+        unsigned steps = MODE_STEPS_MAX;
         Mode ignored;
 
-        return choose_for(s, &wishes, 1, &ignored);
+        return choose_for(s, &wishes, 1, &steps, &ignored);
 }
 
 size_t stream_count_opponents(const Stream *s, ModeList wishes, ModeList *ret_theirs) {
+        unsigned steps = MODE_STEPS_MAX; /* for all together */
         const Subscriber *sub;
         size_t n = 0;
 
@@ -95,8 +98,10 @@ size_t stream_count_opponents(const Stream *s, ModeList wishes, ModeList *ret_th
                 ModeList both[] = { wishes, subscriber_wishes(sub) };
                 Mode ignored;
 
-                if (sub->over || choose_for(s, both, FB_ELEMENTSOF(both), &ignored))
+                if (sub->over || choose_for(s, both, FB_ELEMENTSOF(both), &steps, &ignored))
                         continue;
+                if (steps == 0)
+                        break;
                 if (n++ == 0)
                         *ret_theirs = both[1];
         }

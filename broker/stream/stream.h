@@ -82,8 +82,8 @@ bool stream_can(const Stream *s, ModeList wishes);
 
 /*
  * Who is in the way of @wishes: the number of subscribers of which each, by itself, leaves nothing of what
- * the source could do for them, and what the first of these accepts (borrowed). 0: nobody by itself;
- * *@ret_theirs is as it was.
+ * the source could do for them, and what the first of these accepts (borrowed). 0: nobody by itself, as
+ * far as could be found out at little cost; *@ret_theirs is as it was.
  */
 size_t stream_count_opponents(const Stream *s, ModeList wishes, ModeList *ret_theirs);
 

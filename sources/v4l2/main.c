@@ -125,6 +125,8 @@ static void print_modes(const Camera *c) {
         }
         if (c->table.n_unknown)
                 printf("%zu formats that DRM has no name for\n", c->table.n_unknown);
+        if (c->table.n_left_out)
+                printf("%zu modes or more for which there is no room\n", c->table.n_left_out);
 }
 
 int main(int argc, char **argv) {
@@ -156,6 +158,7 @@ int main(int argc, char **argv) {
         if (!c.options.description && c.device.card[0])
                 c.options.description = c.device.card;
         if (!c.program.done) {
+                modes_log(&c.table, c.path);
                 r = program_publish(&c.program, &c.options, c.table.modes, c.table.n_modes);
                 if (r != 0)
                         c.program.exit_code = r;

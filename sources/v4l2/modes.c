@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * First every combination is written down, at most CANDIDATES_MAX of them, then the list is made to fit.
+ * First every combination is written down, at most CANDIDATES_MAX of them, then the list is made to fit:
+ * rates become ranges, beginning with the formats that are wanted least. A range says more than the device
+ * can: one of its own rates is then what frames come at. So what fits is left as it is.
  * Rates are frames a second here and seconds a frame in V4L2: each fraction is turned over on its way in.
  */
 #include "sources/v4l2/modes.h"
@@ -11,10 +13,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "sources/common/options.h"
 #include "sources/v4l2/formats.h"
 
 #define CANDIDATES_MAX 16384u
+#define RANK_COMPRESSED 1u /* before all raw ones when it comes to keeping rates apart */
 #define FAST           24u /* frames a second: less is a slide show */
 
 typedef struct Candidates {
@@ -160,11 +164,17 @@ static int add_formats(const Device *d, Candidates *c, ModeTable *t) {
                         continue;
                 if (!f)
                         t->n_unknown++;
-                if (!f || table_has(t, f->fourcc) || t->n_formats == MODES_FORMATS_MAX)
+                if (!f || table_has(t, f->fourcc))
                         continue;
+                if (t->n_formats == MODES_FORMATS_MAX) {
+                        t->n_left_out++;
+                        continue;
+                }
                 t->formats[t->n_formats++] = f->v4l2;
                 r = add_sizes(d, c, f);
         }
+        if (r == -E2BIG)
+                t->n_left_out++; /* at least */
         return r == -E2BIG ? 0 : r;
 }
 
@@ -203,14 +213,18 @@ static bool same_picture(const struct framebus_mode *a, const struct framebus_mo
                !a->width_range.max && !b->width_range.max;
 }
 
-/* Makes the rates of each size one mode with a range, in place; candidates of one size stand together as
- * enumerated. */
-static void candidates_merge_rates(Candidates *c) {
+/* Makes the rates of each size of a format one mode with a range, in place; candidates of one size stand
+ * together as enumerated. */
+static void candidates_merge_rates(Candidates *c, uint32_t fourcc) {
         size_t n = 0;
 
         for (size_t i = 0; i < c->n; i++) {
                 struct framebus_mode *last = n ? &c->modes[n - 1] : NULL, m = c->modes[i];
 
+                if (m.fourcc != fourcc) {
+                        c->modes[n++] = m;
+                        continue;
+                }
                 if (!m.rate_max.num)
                         m.rate_min = m.rate_max = m.rate;
                 if (!last || !same_picture(last, &m)) {
@@ -225,6 +239,32 @@ static void candidates_merge_rates(Candidates *c) {
         c->n = n;
 }
 
+/* Where a format stands among those that keep their rates apart. */
+static size_t get_merge_rank(uint32_t v4l2) {
+        const PixelFormat *f = pixel_format_find(v4l2);
+
+        return pixel_format_is_compressed(f) ? 0 : RANK_COMPRESSED + pixel_format_get_rank(f);
+}
+
+static int compare_merge_ranks(const void *x, const void *y) {
+        size_t a = get_merge_rank(*(const uint32_t *)x), b = get_merge_rank(*(const uint32_t *)y);
+
+        return a > b ? -1 : a < b; /* the last one first */
+}
+
+static void make_fit(Candidates *c, ModeTable *t) {
+        uint32_t formats[MODES_FORMATS_MAX];
+
+        memcpy(formats, t->formats, t->n_formats * sizeof *formats);
+        qsort(formats, t->n_formats, sizeof *formats, compare_merge_ranks);
+        for (; c->n > FB_MODES_MAX && t->n_merged < t->n_formats; t->n_merged++)
+                candidates_merge_rates(c, pixel_format_find(formats[t->n_merged])->fourcc);
+        qsort(c->modes, c->n, sizeof *c->modes, compare_modes);
+        t->n_modes = FB_MIN(c->n, FB_MODES_MAX);
+        t->n_left_out += c->n - t->n_modes;
+        memcpy(t->modes, c->modes, t->n_modes * sizeof *t->modes);
+}
+
 int modes_enumerate(const Device *d, ModeTable *ret_table) {
         _cleanup_free_ struct framebus_mode *owned = NULL;
         Candidates c = { 0 };
@@ -236,13 +276,20 @@ int modes_enumerate(const Device *d, ModeTable *ret_table) {
                 return r;
         if (c.n == 0)
                 return -ENODATA;
-        if (c.n > FB_MODES_MAX)
-                candidates_merge_rates(&c);
-        qsort(c.modes, c.n, sizeof *c.modes, compare_modes);
-        t.n_modes = FB_MIN(c.n, FB_MODES_MAX);
-        memcpy(t.modes, c.modes, t.n_modes * sizeof *t.modes);
+        make_fit(&c, &t);
         *ret_table = t;
         return 0;
+}
+
+void modes_log(const ModeTable *t, const char *path) {
+        if (t->n_unknown)
+                log_debug("%s: %zu pixel formats have no name in DRM and are not offered", path,
+                          t->n_unknown);
+        if (t->n_merged)
+                log_debug("%s: so many modes that of %zu formats, out of %zu, the rates are told as ranges",
+                          path, t->n_merged, t->n_formats);
+        if (t->n_left_out)
+                log_warning("%s: %zu modes or more are not offered: there are too many", path, t->n_left_out);
 }
 
 uint32_t modes_get_pixelformat(const ModeTable *t, uint32_t fourcc) {

@@ -136,6 +136,20 @@ class Wishes(programs.TestCase):
             if what.startswith('half'):
                 self.assertEqual(min(suited), 4)
 
+    def test_as_many_modes_as_there_may_be(self):
+        """512, with every range: all are there, and the last one is found as well as the first."""
+        self.start()
+        modes = [mode('NV12', (64 + 2 * i, 48), 30, width_range=(64 + 2 * i, 64 + 2 * i, 1), height_range=(48, 1080, 4),
+                      rate_range=(1, 1, 60, 1), modifier=1 << 56 | i) for i in range(512)]
+        self.publish('cam', modes)
+        self.assertEqual(self.source_get('cam', 'Modes'), modes)
+        for i in 0, 300, 511:
+            path, granted = self.subscribe('cam', [mode('YUYV')] * 255 + [mode(size=(64 + 2 * i, 52), rate=25)])
+            self.assertEqual(granted['mode'], mode('NV12', (64 + 2 * i, 52), 25, modifier=1 << 56 | i))
+            self.call(path, SUBSCRIPTION, 'Close')
+        self.raises('NoCommonMode', self.subscribe, 'cam', [mode('YUYV'), mode(size=(65, 48))])
+        self.raises('InvalidOption', self.subscribe, 'cam', [mode('YUYV')] * 257, text='256')
+
     def test_refusal_names_both(self):
         """What is in the way: the source itself, one of those who watch, or all together."""
         self.start()

@@ -388,11 +388,11 @@ class Frames(programs.TestCase):
                          GLib.Variant(signature, values) if signature else None)
 
         mode = {'fourcc': u(0x3231564e), 'width': u(64), 'height': u(48), 'rate': GLib.Variant('(uu)', (30, 1))}
-        self.raises('InvalidOption', say, 'Modes', '(aa{sv})', [], text='1 to 256')
+        self.raises('InvalidOption', say, 'Modes', '(aa{sv})', [], text='1 to 512')
         self.raises('InvalidOption', say, 'Modes', '(aa{sv})', [{'width': u(64)}])
         self.raises('InvalidOption', say, 'Modes', '(aa{sv})', [{**mode, 'width': GLib.Variant('s', 'wide')}],
                     text="'width'")
-        self.raises('InvalidOption', say, 'Modes', '(aa{sv})', [mode] * 257)
+        self.raises('InvalidOption', say, 'Modes', '(aa{sv})', [mode] * 513)
         self.raises(INVALID_ARGS, say, 'Modes', '(s)', 'NV12')
         self.raises('UnknownOption', say, 'Describe', '(a{sv})', {'colour': u(1)}, text="'colour'")
         self.raises('InvalidOption', say, 'Describe', '(a{sv})', {'driver': u(1)}, text="'driver'")

@@ -40,6 +40,11 @@ static int fake_close(int fd) {
 static int fake_enum_sizes(struct v4l2_frmsizeenum *e) {
         if (fake.sizes == SIZES_NONE)
                 return -ENOTTY;
+        if (fake.sizes == SIZES_CONTINUOUS) {
+                e->type = V4L2_FRMSIZE_TYPE_CONTINUOUS;
+                e->stepwise = (struct v4l2_frmsize_stepwise){ 48, 1920, 1, 32, 1080, 1 };
+                return e->index ? -EINVAL : 0;
+        }
         if (fake.sizes == SIZES_STEPWISE) {
                 e->type = V4L2_FRMSIZE_TYPE_STEPWISE;
                 e->stepwise = (struct v4l2_frmsize_stepwise){ 48, 1920, 16, 32, 1080, 4 };
@@ -47,6 +52,8 @@ static int fake_enum_sizes(struct v4l2_frmsizeenum *e) {
         }
         e->type = V4L2_FRMSIZE_TYPE_DISCRETE;
         e->discrete = (struct v4l2_frmsize_discrete){ 320u << e->index, 180u << e->index };
+        if (fake.sizes == SIZES_LADDER)
+                e->discrete = (struct v4l2_frmsize_discrete){ 320 + 160 * e->index, 180 + 90 * e->index };
         return e->index < fake.n_sizes ? 0 : -EINVAL;
 }
 

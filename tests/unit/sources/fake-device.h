@@ -37,8 +37,8 @@ typedef struct Fake {
         uint32_t capabilities, device_caps;
         const FakeFormat *formats;
         size_t n_formats;
-        enum { SIZES_DISCRETE, SIZES_STEPWISE, SIZES_NONE } sizes;
-        unsigned n_sizes; /* (320 << i) x (180 << i) */
+        enum { SIZES_DISCRETE, SIZES_STEPWISE, SIZES_CONTINUOUS, SIZES_LADDER, SIZES_NONE } sizes;
+        unsigned n_sizes; /* (320 << i) x (180 << i); of a ladder (320 + 160 i) x (180 + 90 i) */
         enum { RATES_DISCRETE, RATES_STEPWISE, RATES_NONE } rates;
         unsigned n_rates; /* 60, 30, 20, 15, … */
         uint32_t bytesperline, width_given; /* what S_FMT makes of it; 0: as wished */

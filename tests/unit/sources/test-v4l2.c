@@ -251,33 +251,143 @@ static void test_modes_unknown(void) {
         check_mode(&t.modes[0], DRM_FORMAT_YUYV, 640, 480, 30);
 }
 
-static void test_modes_many(void) {
-        static const uint32_t all[] = {
-                        V4L2_PIX_FMT_NV12,  V4L2_PIX_FMT_YUYV,   V4L2_PIX_FMT_YUV420, V4L2_PIX_FMT_UYVY,
-                        V4L2_PIX_FMT_NV21,  V4L2_PIX_FMT_YVU420, V4L2_PIX_FMT_NV16,   V4L2_PIX_FMT_GREY,
-                        V4L2_PIX_FMT_RGB24, V4L2_PIX_FMT_BGR24,
-        };
-        FakeFormat formats[FB_ELEMENTSOF(all)] = { 0 };
-        bool seen[FB_ELEMENTSOF(all)] = { false };
+/* What a camera of today lists: raw in few sizes and rates, compressed in all. Nothing of it is lost. */
+static void test_modes_webcam(void) {
+        static const FakeFormat formats[] = { { V4L2_PIX_FMT_MJPEG, 0 }, { V4L2_PIX_FMT_YUYV, 0 },
+                                              { V4L2_PIX_FMT_H264, 0 } };
         ModeTable t;
 
         fake_reset();
-        for (size_t i = 0; i < FB_ELEMENTSOF(all); i++)
-                formats[i].pixelformat = all[i];
         fake.formats = formats;
         fake.n_formats = FB_ELEMENTSOF(formats);
-        fake.n_sizes = 5;
-        fake.n_rates = 6;
+        fake.n_sizes = 20;
+        fake.sizes = SIZES_LADDER;
+        fake.n_rates = 8;
         CHECK_INT("enumerate", enumerate(&t), 0);
-        CHECK_INT("300 became one for each size", t.n_modes, 50);
+        CHECK_INT("modes", t.n_modes, 3 * 20 * 8);
+        CHECK_INT("as they are", t.n_merged + t.n_left_out, 0);
         for (size_t i = 0; i < t.n_modes; i++) {
-                CHECK(t.modes[i].rate.num == 60 && t.modes[i].rate_min.num == 10 &&
-                      t.modes[i].rate_max.num == 60);
-                for (size_t k = 0; k < FB_ELEMENTSOF(all); k++)
-                        seen[k] |= modes_get_pixelformat(&t, t.modes[i].fourcc) == all[k];
+                CHECK(t.modes[i].rate_max.num == 0);
+                for (size_t k = 0; k < i; k++)
+                        CHECK(memcmp(&t.modes[i], &t.modes[k], sizeof t.modes[i]) != 0);
         }
-        for (size_t k = 0; k < FB_ELEMENTSOF(all); k++)
-                CHECK(seen[k]);
+}
+
+static const PixelFormat *raw_format(size_t i) {
+        const PixelFormat *f;
+
+        for (size_t rank = 0; (f = pixel_format_get(rank)); rank++) {
+                if (pixel_format_is_compressed(f) || pixel_format_get_rank_of_fourcc(f->fourcc) != rank)
+                        continue;
+                if (i-- == 0)
+                        return f;
+        }
+        return NULL;
+}
+
+/* As many as vivid has: the formats that are wanted most keep their rates, of the others they become ranges.
+ * */
+static void test_modes_many(void) {
+        FakeFormat formats[60] = { 0 };
+        size_t n_exact = 0, n_ranges = 0;
+        ModeTable t;
+
+        fake_reset();
+        for (size_t i = 0; i < FB_ELEMENTSOF(formats); i++)
+                formats[i].pixelformat = raw_format(FB_ELEMENTSOF(formats) - 1 - i)->v4l2;
+        formats[7].pixelformat = V4L2_PIX_FMT_MJPEG;
+        fake.formats = formats;
+        fake.n_formats = FB_ELEMENTSOF(formats);
+        fake.sizes = SIZES_LADDER;
+        fake.n_sizes = 6;
+        fake.n_rates = 8;
+        CHECK_INT("enumerate", enumerate(&t), 0);
+        CHECK_INT("formats", t.n_formats, FB_ELEMENTSOF(formats));
+        CHECK_INT("nothing is left out", t.n_left_out, 0);
+        CHECK_INT("modes", t.n_modes, (60 - t.n_merged) * 6 * 8 + t.n_merged * 6);
+        CHECK(t.n_modes <= FB_MODES_MAX && t.n_modes + 6 * 8 - 6 > FB_MODES_MAX);
+        for (size_t i = 0; i < t.n_modes; i++) {
+                const struct framebus_mode *m = &t.modes[i];
+                bool range = m->rate_max.num > 0;
+
+                n_exact += !range;
+                n_ranges += range;
+                CHECK(!range || (m->rate.num == 60 && m->rate_max.num == 60 && m->rate_min.num == 15 &&
+                                 m->rate_min.den == 2));
+                if (m->fourcc == DRM_FORMAT_NV12 || m->fourcc == V4L2_PIX_FMT_MJPEG)
+                        CHECK(!range);
+        }
+        CHECK_INT("exact", n_exact, (60 - t.n_merged) * 6 * 8);
+        CHECK_INT("ranges", n_ranges, t.n_merged * 6);
+}
+
+/* More than there is room for, even so: the best remain, and it is said how many do not. */
+static void test_modes_too_many(void) {
+        FakeFormat formats[60] = { 0 };
+        ModeTable t;
+
+        fake_reset();
+        for (size_t i = 0; i < FB_ELEMENTSOF(formats); i++)
+                formats[i].pixelformat = raw_format(i)->v4l2;
+        fake.formats = formats;
+        fake.n_formats = FB_ELEMENTSOF(formats);
+        fake.sizes = SIZES_LADDER;
+        fake.n_sizes = 20;
+        fake.n_rates = 3;
+        CHECK_INT("enumerate", enumerate(&t), 0);
+        CHECK_INT("modes", t.n_modes, FB_MODES_MAX);
+        CHECK_INT("left out", t.n_left_out, 60 * 20 - FB_MODES_MAX);
+        CHECK_INT("the largest first", t.modes[0].width, 320 + 19 * 160);
+        fake.n_sizes = 200;
+        fake.n_rates = 20;
+        CHECK_INT("enumerate", enumerate(&t), 0);
+        CHECK(t.n_modes <= FB_MODES_MAX && t.n_left_out > 0);
+}
+
+/* A continuous range of sizes is one of steps of 1. */
+static void test_modes_continuous(void) {
+        static const FakeFormat formats[] = { { V4L2_PIX_FMT_YUYV, 0 } };
+        ModeTable t;
+
+        fake_reset();
+        fake.formats = formats;
+        fake.n_formats = 1;
+        fake.sizes = SIZES_CONTINUOUS;
+        fake.n_rates = 3;
+        fake.width = 8;
+        CHECK_INT("enumerate", enumerate(&t), 0);
+        CHECK_INT("modes", t.n_modes, 3);
+        for (size_t i = 0; i < t.n_modes; i++) {
+                CHECK_INT("step", t.modes[i].width_range.step, 1);
+                CHECK_INT("step", t.modes[i].height_range.step, 1);
+                CHECK_INT("least", t.modes[i].width_range.min, 48);
+                CHECK_INT("most", t.modes[i].height_range.max, 1080);
+        }
+        check_mode(&t.modes[0], DRM_FORMAT_YUYV, 48, 480, 60); /* what is set is outside */
+        check_mode(&t.modes[1], DRM_FORMAT_YUYV, 48, 480, 30);
+        check_mode(&t.modes[2], DRM_FORMAT_YUYV, 48, 480, 20);
+}
+
+/* Every format that there is a name for has room in the list. */
+static void test_modes_of_every_format(void) {
+        FakeFormat formats[MODES_FORMATS_MAX] = { 0 };
+        const PixelFormat *f;
+        size_t n = 0, n_fourccs = 0;
+        ModeTable t;
+
+        fake_reset();
+        for (; n < FB_ELEMENTSOF(formats) && (f = pixel_format_get(n)); n++) {
+                formats[n].pixelformat = f->v4l2;
+                n_fourccs += pixel_format_get_rank_of_fourcc(f->fourcc) == n;
+        }
+        CHECK(!pixel_format_get(n));
+        fake.formats = formats;
+        fake.n_formats = n;
+        CHECK_INT("enumerate", enumerate(&t), 0);
+        CHECK_INT("formats", t.n_formats, n_fourccs);
+        CHECK_INT("nothing is left out", t.n_left_out + t.n_unknown, 0);
+        for (size_t i = 0; (f = pixel_format_get(i)); i++)
+                CHECK(modes_get_pixelformat(&t, f->fourcc) != 0);
 }
 
 static void test_modes_none(void) {
@@ -333,7 +443,11 @@ int main(void) {
         test_modes_stepwise();
         test_modes_of_signal();
         test_modes_unknown();
+        test_modes_webcam();
         test_modes_many();
+        test_modes_too_many();
+        test_modes_continuous();
+        test_modes_of_every_format();
         test_modes_none();
         test_holder();
         return check_end();
