@@ -81,6 +81,28 @@ static void on_get_controls(framebus_publisher *pub, uint64_t cookie, const char
                 p->get_controls(p, cookie, ids, n);
 }
 
+static void on_memories(framebus_publisher *pub, uint32_t mask, uint32_t n_buffers, void *userdata) {
+        Program *p = userdata;
+
+        p->memories = mask;
+        p->n_buffers = n_buffers;
+        p->want_memories = true;
+}
+
+static void on_released(framebus_publisher *pub, uint64_t buffer, void *userdata) {
+        Program *p = userdata;
+
+        if (p->released)
+                p->released(p, buffer);
+}
+
+static void on_retired(framebus_publisher *pub, uint64_t buffer, void *userdata) {
+        Program *p = userdata;
+
+        if (p->retired)
+                p->retired(p, buffer);
+}
+
 static const struct framebus_publisher_events program_events = {
         .version = FRAMEBUS_PUBLISHER_EVENTS_VERSION,
         .published = on_published,
@@ -90,6 +112,9 @@ static const struct framebus_publisher_events program_events = {
         .ended = on_ended,
         .set_controls = on_set_controls,
         .get_controls = on_get_controls,
+        .memories = on_memories,
+        .released = on_released,
+        .retired = on_retired,
 };
 
 int program_open(Program *p, const ProgramOptions *o) {
@@ -127,6 +152,8 @@ static int program_make_publisher(Program *p, const ProgramOptions *o, const str
                 .driver = o->driver,
                 .modes = modes,
                 .n_modes = n_modes,
+                .memories = p->lendable,
+                .n_memories = p->n_lendable,
         };
 
         if (o->publish)
@@ -234,11 +261,17 @@ bool program_push_parts(Program *p, const ProgramPart *parts, size_t n_parts,
                 memcpy(at, parts[i].data, parts[i].size);
                 at += parts[i].size;
         }
+        p->put_together++;
+        p->put_together_bytes += size;
         return program_pushed(p, framebus_publisher_push(p->pub, buffer, info));
 }
 
 bool program_push_buffer(Program *p, framebus_buffer *buffer_consume, const struct framebus_push_info *info) {
         return program_pushed(p, framebus_publisher_push(p->pub, buffer_consume, info));
+}
+
+bool program_lend(Program *p, const int *fds, size_t n_fds, const struct framebus_push_info *info) {
+        return program_pushed(p, framebus_publisher_push_fds(p->pub, fds, n_fds, info));
 }
 
 void program_fail(Program *p, const char *state, int exit_code, const char *format, ...) {

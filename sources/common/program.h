@@ -39,6 +39,17 @@ struct Program {
         bool want_start, want_stop;
         struct framebus_mode wanted;
 
+        /* Memory that can be lent, to be filled in before program_publish(). What is needed of it is noted;
+         * the two callbacks run inside of program_wait(). */
+        enum framebus_memory lendable[2];
+        size_t n_lendable;
+        bool want_memories;     /* one of these changed */
+        uint32_t memories;      /* 1u << enum framebus_memory */
+        uint32_t n_buffers;     /* that receivers may hold together */
+        void (*released)(Program *p, uint64_t buffer);
+        void (*retired)(Program *p, uint64_t buffer);
+        uint64_t put_together, put_together_bytes; /* frames that program_push_parts() copied itself */
+
         /* What can be set, to be filled in before program_publish(). Both callbacks run inside of
          * program_wait() and answer by framebus_publisher_answer_controls(). */
         const struct framebus_control *controls;
@@ -83,6 +94,10 @@ bool program_push_parts(Program *p, const ProgramPart *parts, size_t n_parts,
 
 /* The same with a buffer of framebus_publisher_acquire() that was filled in place. It is consumed. */
 bool program_push_buffer(Program *p, framebus_buffer *buffer_consume, const struct framebus_push_info *info);
+
+/* Lends a frame's memory, of the kind and number that @info says: as framebus_publisher_push_fds(). False: it
+ * is not lent; else as program_push(). */
+bool program_lend(Program *p, const int *fds, size_t n_fds, const struct framebus_push_info *info);
 
 /*
  * Logs and ends the loop with @exit_code; program_finish() will tell the broker @state ("failed" or "absent")

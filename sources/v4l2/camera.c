@@ -67,8 +67,10 @@ void camera_probe(Camera *c) {
                 else if (r < 0)
                         camera_fail(c, r, "asking for its modes");
         }
-        if (!c->program.done)
+        if (!c->program.done) {
                 camera_open_controls(c);
+                camera_probe_ways(c);
+        }
         device_close(&c->device);
 }
 
@@ -88,7 +90,7 @@ static void camera_update_modes(Camera *c) {
 /* ---- on and off ---- */
 
 static void camera_close(Camera *c) {
-        stream_stop(&c->stream);
+        camera_stop_stream(c);
         device_close(&c->device);
 }
 
@@ -105,10 +107,13 @@ static void camera_stop(Camera *c) {
                 return;
         camera_close(c);
         camera_set_phase(c, CAMERA_IDLE, UINT64_MAX);
-        c->n_tries = 0;
+        c->n_tries = c->n_fruitless = 0;
         c->state[0] = '\0'; /* the broker has its own word for that */
         log_debug("%s: stopped; faults so far: %s", c->path,
                   faults_describe(&c->faults, counts, sizeof counts));
+        log_print(c->stream.counts.lent || c->stream.counts.starved ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+                  "%s: stopped; frames so far: %s", c->path,
+                  camera_describe_copies(c, counts, sizeof counts));
 }
 
 static uint64_t camera_get_patience_ns(const Camera *c) {
@@ -128,7 +133,7 @@ static void camera_set_running(Camera *c) {
 }
 
 static void camera_wait_for_signal(Camera *c, const char *why) {
-        stream_stop(&c->stream);
+        camera_stop_stream(c);
         if (c->phase != CAMERA_NO_SIGNAL)
                 camera_count(c, FAULT_SIGNAL, 1);
         camera_set_phase(c, CAMERA_NO_SIGNAL, clock_now_ns() + LOOK_NS);
@@ -159,8 +164,7 @@ static void camera_wait(Camera *c, Fault fault, int error, const char *step) {
                             c->n_tries);
 }
 
-/* Something that a new start may heal. @error: 0 if it only sends nothing. */
-static void camera_recover(Camera *c, int error, const char *step) {
+void camera_recover(Camera *c, int error, const char *step) {
         Fault fault = error ? FAULT_BROKEN : FAULT_STALLED;
         const char *trouble;
 
@@ -191,10 +195,10 @@ static void camera_recover(Camera *c, int error, const char *step) {
         camera_wait(c, fault, error, step);
 }
 
-/* From any phase but running. */
-static void camera_start(Camera *c) {
+void camera_start(Camera *c) {
         uint32_t pixelformat = modes_get_pixelformat(&c->table, c->wanted.fourcc);
         const char *step, *trouble = NULL;
+        StreamPlan plan;
         int r = camera_open(c, &step);
 
         if (r >= 0)
@@ -209,9 +213,11 @@ static void camera_start(Camera *c) {
                 step = "choosing a pixel format";
                 r = -EPROTO;
         }
-        if (r >= 0)
-                r = stream_start(&c->stream, &c->device, pixelformat, &c->wanted,
-                                 &(StreamPlan){ WAY_COPY, 0 }, &step);
+        if (r >= 0) {
+                camera_probe_ways(c);
+                plan = camera_plan(c);
+                r = stream_start(&c->stream, &c->device, pixelformat, &c->wanted, &plan, &step);
+        }
         if (r < 0 && !camera_error_is_final(r)) {
                 camera_recover(c, r, step);
                 return;
@@ -249,28 +255,17 @@ static void camera_change(Camera *c, const struct framebus_mode *wanted) {
 
 /* ---- frames ---- */
 
-static void camera_push(Camera *c, const StreamFrame *f) {
-        struct framebus_push_info info = {
-                .version = FRAMEBUS_PUSH_INFO_VERSION,
-                .flags = (f->keyframe ? FRAMEBUS_FRAME_KEYFRAME : 0) |
-                         (c->discontinuity ? FRAMEBUS_FRAME_DISCONTINUITY : 0),
-                .pts_ns = f->pts_ns,
-                .has_device_sequence = true,
-                .device_sequence = f->sequence,
-                .n_planes = c->stream.n_planes ? c->stream.n_planes : 1,
-                .has_colorimetry = c->stream.colorimetry[0] != V4L2_COLORSPACE_DEFAULT,
-                .field = f->field,
-        };
-        ProgramPart parts[STREAM_MEMORIES_MAX];
+/* What new buffers took is not seen in the device's counter. */
+static uint64_t camera_count_gap(Camera *c, const StreamFrame *f) {
+        const uint64_t second_us = NSEC_PER_SEC / NSEC_PER_USEC;
+        uint64_t from_ns = c->gap_ns, intervals;
+        struct framebus_fraction rate = c->stream.mode.rate;
 
-        memcpy(info.planes, c->stream.planes, sizeof info.planes);
-        memcpy(info.colorimetry, c->stream.colorimetry, sizeof info.colorimetry);
-        if (!c->stream.n_planes)
-                info.planes[0] = (struct framebus_plane){ .size = f->size };
-        for (size_t i = 0; i < f->n_parts; i++)
-                parts[i] = (ProgramPart){ f->parts[i].data, f->parts[i].size };
-        if (program_push_parts(&c->program, parts, f->n_parts, &info))
-                c->discontinuity = false;
+        c->gap_ns = 0;
+        if (!from_ns || f->pts_ns <= from_ns || !rate.num || !rate.den)
+                return 0;
+        intervals = ((f->pts_ns - from_ns) / NSEC_PER_USEC * rate.num / rate.den + second_us / 2) / second_us;
+        return intervals ? intervals - 1 : 0;
 }
 
 /* A good frame came. */
@@ -279,6 +274,8 @@ static void camera_note_frame(Camera *c) {
 
         c->due_ns = now_ns + camera_get_patience_ns(c);
         c->n_damaged = 0;
+        c->n_fruitless = 0;
+        c->ways_proven |= 1u << c->stream.plan.way;
         if (c->n_tries && now_ns > c->trouble_ns + STEADY_NS)
                 c->n_tries = 0;
         camera_tell(c, "streaming", "%s", "");
@@ -302,9 +299,10 @@ static int camera_take(Camera *c) {
         }
         if (f.bad_time)
                 camera_count(c, FAULT_TIME, 1);
-        camera_push(c, &f);
+        if (c->gap_ns)
+                framebus_publisher_add_lost(c->program.pub, camera_count_gap(c, &f));
         camera_note_frame(c);
-        r = stream_return(&c->stream, &f);
+        r = camera_push(c, &f);
         return r < 0 ? r : STREAM_FRAME;
 }
 
@@ -319,7 +317,7 @@ static void camera_count_requeued(Camera *c) {
 
 /* Another signal: other timings, sizes and rates, for which buffers of before are of no use. */
 static void camera_on_signal_change(Camera *c) {
-        stream_stop(&c->stream);
+        camera_stop_stream(c);
         camera_count(c, FAULT_SIGNAL, 1);
         c->discontinuity = true;
         camera_start(c);
@@ -417,6 +415,8 @@ void camera_run(Camera *c) {
                 if (fds[1].revents && !p->done)
                         camera_on_control_events(c, fds[1].revents);
                 p->want_stop = p->want_start = false;
+                if (!p->done)
+                        camera_follow_memories(c);
                 if (!p->done)
                         camera_on_time(c);
                 if (!p->done)

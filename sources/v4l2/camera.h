@@ -11,7 +11,7 @@
 #include "sources/v4l2/input.h"
 #include "sources/v4l2/modes.h"
 #include "sources/v4l2/panel.h"
-#include "sources/v4l2/stream.h"
+#include "sources/v4l2/lend.h"
 
 /* Exit codes beyond those of program.h. */
 enum {
@@ -48,6 +48,12 @@ typedef struct Camera {
         uint64_t armed_ns;           /* what the timer is set to */
         uint64_t look_ns;            /* running: when the input is looked at; UINT64_MAX: it never tells */
         bool discontinuity;          /* the next frame does not follow the last */
+        uint64_t gap_ns;             /* when the last frame before new buffers was made; 0: there is no gap */
+        uint32_t ways;               /* 1u << Way: what the driver can do; 0: not known yet */
+        uint32_t ways_proven;        /* those that gave frames */
+        uint32_t ways_dropped;       /* those that never did */
+        unsigned n_fruitless;        /* starts in a way that is not proven */
+        int lend_error;              /* of giving a buffer back, for the loop */
         unsigned n_requeued;         /* of the stream's, those that are counted */
         uint64_t n_damaged;          /* frames since the last good one */
         unsigned n_tries;            /* attempts at the present trouble */
@@ -60,6 +66,26 @@ void camera_probe(Camera *c);
 
 /* Does what the broker asks, until the program is done. Leaves the device closed. */
 void camera_run(Camera *c);
+
+/* From any phase but running. */
+void camera_start(Camera *c);
+/* Something that a new start may heal. @error: 0 if it only sends nothing. */
+void camera_recover(Camera *c, int error, const char *step);
+
+/* ---- camera-lend.c ---- */
+
+/* Finds out how frames can travel and offers that, unless it is known. While the stream is off. */
+void camera_probe_ways(Camera *c);
+/* How they are to travel now. */
+StreamPlan camera_plan(Camera *c);
+/* Publishes a frame, and sees to its buffer. Negative errno: the stream is broken. */
+int camera_push(Camera *c, const StreamFrame *f);
+/* Does what has become necessary while running: another way, more buffers, new ones. */
+void camera_follow_memories(Camera *c);
+/* Stops the stream; the broker hears that its buffers are gone. */
+void camera_stop_stream(Camera *c);
+/* "lent=10 copied=3 …", over all runs. Always terminated. */
+const char *camera_describe_copies(Camera *c, char *buffer, size_t size);
 
 /* ---- camera-tell.c ---- */
 

@@ -45,7 +45,7 @@ static int ask_capabilities(const Device *d, uint32_t *ret_capabilities) {
 }
 
 /* 1: it can; 0: it refused. */
-static int try_way(const Device *d, Way way) {
+static int try_way_as_it_is(const Device *d, Way way) {
         size_t sizes[BUFFER_MEMORIES_MAX];
         Pool *p = &(Pool){ 0 };
         uint32_t n;
@@ -60,7 +60,39 @@ static int try_way(const Device *d, Way way) {
         pool_free(p);
         if (r >= 0 && way == WAY_USERPTR && p->counts.unsealed)
                 return 0;
-        return r >= 0 ? 1 : error_is_refusal(r) ? 0 : r;
+        return r >= 0 ? 1 : r != -ENOMEM && error_is_refusal(r) ? 0 : r;
+}
+
+/* In a format that is as small as the device makes any. The one that was set is set again. */
+static int try_way_in_little(const Device *d, Way way) {
+        struct v4l2_format before = { .type = d->buf_type }, f;
+        int r = device_ioctl(d, VIDIOC_G_FMT, &before);
+
+        if (r < 0)
+                return r;
+        f = before;
+        if (device_is_multiplanar(d)) {
+                f.fmt.pix_mp.width = f.fmt.pix_mp.height = 16;
+                for (size_t k = 0; k < FB_ELEMENTSOF(f.fmt.pix_mp.plane_fmt); k++)
+                        f.fmt.pix_mp.plane_fmt[k].bytesperline = f.fmt.pix_mp.plane_fmt[k].sizeimage = 0;
+        } else {
+                f.fmt.pix.width = f.fmt.pix.height = 16;
+                f.fmt.pix.bytesperline = f.fmt.pix.sizeimage = 0;
+        }
+        r = device_ioctl(d, VIDIOC_S_FMT, &f);
+        if (r >= 0)
+                r = try_way_as_it_is(d, way);
+        (void)device_ioctl(d, VIDIOC_S_FMT, &before);
+        return r;
+}
+
+/* There may not be enough contiguous memory for the largest picture. */
+static int try_way(const Device *d, Way way) {
+        int r = try_way_as_it_is(d, way);
+
+        if (r == -ENOMEM)
+                r = try_way_in_little(d, way);
+        return r == -ENOMEM ? 0 : r;
 }
 
 int probe_ways(const Device *d, uint32_t *ret_ways) {
