@@ -302,12 +302,23 @@ static void connection_finish(framebus *fb) {
                 control_watch_reap(controls);
 }
 
+/* Of a frame that may come next by the bus. */
+static unsigned int most_memories_by_bus(framebus *fb) {
+        const framebus_subscription *sub;
+        unsigned int most = 1;
+
+        list_for_each(sub, &fb->subscriptions, link)
+                if (!sub->closed && sub->options.transport == FRAMEBUS_TRANSPORT_BUS)
+                        most = FB_MAX(most, subscription_count_memories(sub));
+        return most;
+}
+
 /* One message, one timer… */
 static int dispatch(framebus *fb) {
         int r;
 
         if (fb->n_by_bus > 0)
-                room_make(&fb->room, sd_event_get_fd(fb->event));
+                room_make(&fb->room, most_memories_by_bus(fb), sd_event_get_fd(fb->event));
         r = sd_event_dispatch(fb->event);
         room_restore(&fb->room, sd_event_get_fd(fb->event));
         return r;

@@ -9,9 +9,9 @@ static void close_all(int fds[static ROOM_FDS]) {
                 fds[i] = fb_close(fds[i]);
 }
 
-/* All or none. */
-static bool take_all(int fds[static ROOM_FDS], int fd) {
-        for (unsigned int i = 0; i < ROOM_FDS; i++) {
+/* All @n or none. */
+static bool take(int fds[static ROOM_FDS], unsigned int n, int fd) {
+        for (unsigned int i = 0; i < n; i++) {
                 fds[i] = fd_dup_cloexec(fd);
                 if (fds[i] < 0) {
                         fds[i] = -1;
@@ -32,14 +32,14 @@ void room_deinit(Room *r) {
         close_all(r->kept);
 }
 
-void room_make(Room *r, int fd) {
+void room_make(Room *r, unsigned int n, int fd) {
         int fds[ROOM_FDS] = { -1, -1, -1, -1 };
 
         if (r->kept[0] < 0)
-                r->given = !take_all(r->kept, fd);
+                r->given = !take(r->kept, ROOM_FDS, fd);
         if (r->given)
                 return;
-        if (take_all(fds, fd)) {
+        if (take(fds, n, fd)) {
                 close_all(fds);
                 return;
         }
@@ -49,5 +49,5 @@ void room_make(Room *r, int fd) {
 
 void room_restore(Room *r, int fd) {
         if (r->given)
-                r->given = !take_all(r->kept, fd);
+                r->given = !take(r->kept, ROOM_FDS, fd);
 }

@@ -21,9 +21,9 @@ typedef struct Room {
 void room_init(Room *r);
 void room_deinit(Room *r);
 
-/* Before a message is read: sees to it that there is room, unless nothing is kept any more. @fd: any
- * descriptor, to duplicate. */
-void room_make(Room *r, int fd);
+/* Before a message is read: sees to it that there is room, unless nothing is kept any more. @n: how many
+ * descriptors it may bring, at most ROOM_FDS; two system calls each. @fd: any descriptor, to duplicate. */
+void room_make(Room *r, unsigned int n, int fd);
 
 /* After it, when what was not kept of it is closed again. */
 void room_restore(Room *r, int fd);

@@ -91,6 +91,15 @@ void subscription_lose(framebus_subscription *sub, uint64_t count, const char *r
         subscription_tell(sub, lost, count, reason);
 }
 
+unsigned int subscription_count_memories(const framebus_subscription *sub) {
+        const Mode *mode = sub->format ? &sub->format->mode : NULL;
+        const FormatInfo *info = mode && mode->modifier == 0 ? format_get_info(mode->fourcc) : NULL;
+
+        if (info)
+                return info->n_planes; /* at most one each */
+        return mode && format_is_compressed(mode->fourcc) ? 1 : FB_MEMORIES_MAX;
+}
+
 /* The credit of a frame that could not be taken goes back; without its number only a new attachment helps. */
 static void frame_reject(framebus_subscription *sub, sd_bus_message *m, const char *reason) {
         uint64_t seq;

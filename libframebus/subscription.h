@@ -68,6 +68,9 @@ bool subscription_on_bus_signal(framebus_subscription *sub, sd_bus_message *m);
 /* Counts and tells frames that were lost. */
 void subscription_lose(framebus_subscription *sub, uint64_t count, const char *reason);
 
+/* How many memories, and so descriptors, a frame in its present format may have. */
+unsigned int subscription_count_memories(const framebus_subscription *sub);
+
 /* Gives the credit of frame @seq back: soon. */
 void subscription_release(framebus_subscription *sub, uint64_t seq);
 

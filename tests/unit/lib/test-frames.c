@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a subscription does with frames, on a channel and on the bus. */
+#include <drm_fourcc.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -389,35 +390,77 @@ TEST(bus_subscription_follows_the_owner) {
         rig_stop(&rig);
 }
 
-/* sd-bus would give up the bus with the first frame that finds no room. */
+/* A frame with a memory for each of its three planes. */
+static int send_planar_frame(Fake *fake, uint64_t seq) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_close_ int fd = memory_with_seals(SEALS, FAKE_SIZE);
+        Frame f = { .seq = seq,
+                    .format = 9,
+                    .n_fds = 3,
+                    .n_planes = 3,
+                    .fds = { fd, fd, fd },
+                    .planes = { { 0, 16, 0, 128 }, { 1, 8, 0, 32 }, { 2, 8, 0, 32 } } };
+        int r = fake_new_signal(fake, FB_IFACE_SUBSCRIPTION, "Frame", &m);
+
+        if (r >= 0)
+                r = codec_append_frame(m, &f, 0);
+        return r < 0 ? r : fake_send_signal(fake, m);
+}
+
+static int send_planar_format(Fake *fake) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        Mode mode = fake_mode;
+        int r = fake_new_signal(fake, FB_IFACE_SUBSCRIPTION, "FormatChanged", &m);
+
+        mode.fourcc = DRM_FORMAT_YUV420;
+        if (r >= 0)
+                r = codec_append_format(m, 1, 9, &mode);
+        return r < 0 ? r : fake_send_signal(fake, m);
+}
+
+/* sd-bus would give up the bus with the first frame that finds no room, or not enough of it. */
 TEST(bus_survives_a_full_table_of_descriptors) {
-        struct rlimit limit, low;
-        int filler[256], n = 0, before;
-        Rig rig;
+        static const struct {
+                bool planar;
+                int n_left;
+        } rows[] = { { false, 0 }, { true, 0 }, { true, 2 } };
 
-        REQUIRE(subscribed(&rig, FRAMEBUS_TRANSPORT_BUS));
-        CHECK_INT(fake_frame(&rig.fake, 1), 1);
-        rig_until_log(&rig, "frame:1 ");
-        before = test_count_fds();
-        for (uint64_t seq = 2; seq <= 4; seq++)
-                CHECK_INT(fake_frame(&rig.fake, seq), 1);
-        rig.log[0] = 0;
-        getrlimit(RLIMIT_NOFILE, &limit);
-        low = (struct rlimit){ 128, limit.rlim_max };
-        REQUIRE_INT(setrlimit(RLIMIT_NOFILE, &low), 0);
-        while (n < 256 && (filler[n] = fd_dup_cloexec(0)) >= 0)
-                n++;
-        rig_until_log(&rig, "lost:1:incomplete lost:1:incomplete lost:1:incomplete ");
-        CHECK(!strstr(rig.log, "frame:"));
-        CHECK(rig.process_result >= 0);
-        while (n > 0)
-                close(filler[--n]);
-        setrlimit(RLIMIT_NOFILE, &limit);
+        for (size_t i = 0; i < FB_ELEMENTSOF(rows); i++) {
+                int (*send)(Fake *, uint64_t) = rows[i].planar ? send_planar_frame : fake_frame;
+                struct rlimit limit, low;
+                int filler[256], n = 0, before;
+                Rig rig;
 
-        CHECK_INT(fake_frame(&rig.fake, 5), 1);
-        rig_until_log(&rig, "frame:5 ");
-        CHECK_INT(test_count_fds(), before);
-        rig_stop(&rig);
+                ROW("planar %d, %d left", rows[i].planar, rows[i].n_left);
+                REQUIRE(subscribed(&rig, FRAMEBUS_TRANSPORT_BUS));
+                if (rows[i].planar)
+                        CHECK_INT(send_planar_format(&rig.fake), 1);
+                CHECK_INT(send(&rig.fake, 1), 1);
+                rig_until_log(&rig, "frame:1 ");
+                before = test_count_fds();
+                for (uint64_t seq = 2; seq <= 4; seq++)
+                        CHECK_INT(send(&rig.fake, seq), 1);
+                CHECK(sd_bus_flush(rig.fake.bus) >= 0);
+                rig.log[0] = 0;
+                getrlimit(RLIMIT_NOFILE, &limit);
+                low = (struct rlimit){ 128, limit.rlim_max };
+                REQUIRE_INT(setrlimit(RLIMIT_NOFILE, &low), 0);
+                while (n < 256 && (filler[n] = fd_dup_cloexec(0)) >= 0)
+                        n++;
+                for (int left = 0; left < rows[i].n_left; left++)
+                        close(filler[--n]);
+                rig_until_log(&rig, "lost:1:incomplete lost:1:incomplete lost:1:incomplete ");
+                CHECK(!strstr(rig.log, "frame:"));
+                CHECK(rig.process_result >= 0);
+                while (n > 0)
+                        close(filler[--n]);
+                setrlimit(RLIMIT_NOFILE, &limit);
+
+                CHECK_INT(send(&rig.fake, 5), 1);
+                rig_until_log(&rig, "frame:5 ");
+                CHECK_INT(test_count_fds(), before);
+                rig_stop(&rig);
+        }
 }
 
 /* Closed while Subscribe was on its way: the broker is told when it answers. */
