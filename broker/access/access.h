@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 typedef enum AccessVerb {
@@ -24,3 +25,12 @@ typedef struct Access {
 } Access;
 
 bool access_allows(const Access *a, uid_t uid, const char *source, AccessVerb verb);
+
+/*
+ * Whether @uid, who may watch a source, may be given its frames in memory of @kind (FB_MEMORY_*).
+ * Sealed memory is for everybody. Leased memory, which its maker could change, is from the broker's own
+ * capture programs (@configured), or from a publisher of the same user, @publisher. dma-bufs, which a device
+ * writes and nobody can take back, are for uid 0, for the own user on a session bus, and from a publisher of
+ * the same user.
+ */
+bool access_allows_memory(const Access *a, uid_t uid, bool configured, uid_t publisher, uint32_t kind);

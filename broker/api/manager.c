@@ -185,10 +185,12 @@ static int append_subscription(sd_bus_message *m, const Subscription *s) {
                                           "u", (uint32_t)s->pid, "client", "s", s->client, "conduit", "s",
                                           s->conduit.ops->name);
         if (r >= 0)
-                r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", "window", "u", sub->options.window,
-                                          "in-flight", "u", window_in_flight(&sub->window), "since", "t",
-                                          s->since_ns, "suspended", "b", (int)sub->suspended, "delivered",
-                                          "t", sub->delivered);
+                r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}", "memory", "s",
+                                          fb_memory_to_string(subscriber_get_memory(sub)), "window", "u",
+                                          sub->options.window, "in-flight", "u",
+                                          window_in_flight(&sub->window), "since", "t", s->since_ns,
+                                          "suspended", "b", (int)sub->suspended, "delivered", "t",
+                                          sub->delivered);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");
         if (r >= 0)

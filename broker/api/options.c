@@ -45,28 +45,9 @@ static int read_drop(sd_bus_message *m, void *userdata) {
 
 static int read_memory(sd_bus_message *m, void *userdata) {
         Options *o = userdata;
-        unsigned int n = 0;
-        const char *s;
-        int r;
 
-        o->sealed_accepted = false;
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "s");
-        while (r >= 0 && (r = sd_bus_message_read_basic(m, SD_BUS_TYPE_STRING, &s)) > 0) {
-                if (n++ == FB_WISHES_MAX)
-                        return FB_E_INVALID_OPTION;
-                if (strcmp(s, "sealed") == 0)
-                        o->sealed_accepted = true;
-                else if (strcmp(s, "leased") == 0 || strcmp(s, "dmabuf") == 0)
-                        o->other_memory_named = true;
-                else
-                        return FB_E_INVALID_OPTION;
-        }
-        if (r < 0)
-                return r;
-        r = sd_bus_message_exit_container(m);
-        if (r < 0)
-                return r;
-        return o->sealed_accepted || o->other_memory_named ? 0 : FB_E_INVALID_OPTION;
+        fb_try(codec_read_memories(m, false, &o->memories));
+        return o->memories.n > 0 ? 0 : FB_E_INVALID_OPTION;
 }
 
 static int read_order(sd_bus_message *m, void *userdata) {
@@ -151,9 +132,10 @@ int options_read_changes(sd_bus_message *m, Options *o, sd_bus_error *ret_error)
 
 static int append_fixed(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq,
                         const char *epoch) {
-        int r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", FB_KEY_MEMORY, "s", "sealed", FB_KEY_ORDER,
-                                      "s", "fifo", FB_KEY_REPLAY, "b", (int)o->replay, FB_KEY_SEQ, "t", seq,
-                                      FB_KEY_EPOCH, "s", epoch);
+        int r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", FB_KEY_MEMORY, "s",
+                                      fb_memory_to_string(o->memory), FB_KEY_ORDER, "s", "fifo",
+                                      FB_KEY_REPLAY, "b", (int)o->replay, FB_KEY_SEQ, "t", seq, FB_KEY_EPOCH,
+                                      "s", epoch);
 
         if (r >= 0)
                 r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");

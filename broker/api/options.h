@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
+#include "wire/codec.h"
 #include "wire/mode.h"
 
 typedef struct Options {
@@ -12,14 +13,18 @@ typedef struct Options {
         size_t n_wishes;
         uint32_t window;
         bool latest;
-        bool sealed_accepted, other_memory_named;
+        MemoryList memories; /* that are accepted, the best first */
+        uint32_t memory;     /* that is granted, FB_MEMORY_* */
         bool causal;
         Fraction max_rate;
         bool replay;
 } Options;
 
 #define OPTIONS_INIT                                                                                         \
-        ((Options){.window = FB_WINDOW_DEFAULT, .replay = true, .sealed_accepted = true, .max_rate = {0, 1}})
+        ((Options){.window = FB_WINDOW_DEFAULT,                                                              \
+                   .replay = true,                                                                           \
+                   .memories = {.n = 1, .kinds = {FB_MEMORY_SEALED}},                                        \
+                   .max_rate = {0, 1}})
 
 void options_clear(Options *o);
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "broker/api/errors.h"
+#include "broker/api/memory.h"
 #include "broker/api/options.h"
 #include "broker/api/source.h"
 #include "broker/api/subscription.h"
@@ -43,12 +44,12 @@ static int no_common_mode(const Source *s, const Options *o, sd_bus_error *ret_e
 }
 
 /* Judges @o against the source. */
-static int negotiate(Source *s, const Options *o, Mode *ret_mode, sd_bus_error *ret_error) {
+static int negotiate(Source *s, const Caller *c, Options *o, Mode *ret_mode, sd_bus_error *ret_error) {
         int r;
 
-        if (!o->sealed_accepted)
-                return api_error(ret_error, FB_E_NO_COMMON_MEMORY,
-                                 "you accept leased or dmabuf memory; source '%s' gives sealed", s->name);
+        r = memory_grant(s, c, o, ret_error);
+        if (r < 0)
+                return r;
         if (o->causal)
                 return api_error(ret_error, FB_E_NOT_SUPPORTED,
                                  "order 'causal' is not available here, ask for 'fifo'");
@@ -164,7 +165,7 @@ int source_call(Source *s, sd_bus_message *m, sd_bus_error *ret_error) {
                 return r;
         if (s->stream.n_modes == 0)
                 return source_wait_for_modes(s, m, ret_error);
-        r = negotiate(s, &o, &mode, ret_error);
+        r = negotiate(s, c, &o, &mode, ret_error);
         if (r < 0)
                 return r;
         if (pure)

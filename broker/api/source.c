@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "broker/api/errors.h"
+#include "broker/api/memory.h"
 #include "interfaces/names.h"
 
 typedef struct WaitingCall {
@@ -162,7 +163,7 @@ static void on_worker_connected(Worker *w, int fd_consume, void *userdata) {
                 return;
         }
         if (s->stream.target.fourcc)
-                publication_start(s->publication, &s->stream.target);
+                memory_start(s, &s->stream.target);
         if (s->stream.n_subscribers > 0 && s->stream.state == STREAM_FAILED)
                 stream_set_state(&s->stream, STREAM_STARTING, "");
         source_update_busy(s);
@@ -272,13 +273,13 @@ static void on_frame(Publication *p, Frame *f, uint64_t n_skipped, void *userdat
         stream_publish(&s->stream, f, n_skipped, clock_now_ns());
 }
 
-static void on_refused(Publication *p, uint64_t n_skipped, const char *why, void *userdata) {
+static void on_refused(Publication *p, uint64_t n_skipped, uint64_t n_lost, const char *why, void *userdata) {
         Source *s = userdata;
 
         if (s->stream.lost[LOSS_CORRUPT] == 0)
                 log_warning("source %s: a frame was refused: %s (told once)", s->name, why);
         stream_lose(&s->stream, n_skipped, LOSS_SOURCE);
-        stream_lose(&s->stream, 1, LOSS_CORRUPT);
+        stream_lose(&s->stream, n_lost, LOSS_CORRUPT);
 }
 
 static void on_overrun(Publication *p, const char *why, void *userdata) {
@@ -307,6 +308,7 @@ static const PublicationHandler publication_handler = {
         .controls = controls_on_said,
         .control_changed = controls_on_changed,
         .control_answered = controls_on_answered,
+        .memories = memory_on_said, .renewed = memory_on_renewed,
 };
 
 /* ---- the stream's wishes ---- */
@@ -315,8 +317,7 @@ static void on_start(Stream *stream, const Mode *mode) {
         Source *s = source_of_stream(stream);
 
         need_program(s);
-        if (s->publication)
-                publication_start(s->publication, mode);
+        memory_start(s, mode);
 }
 
 static void on_stop(Stream *stream) {
@@ -331,7 +332,9 @@ static void on_changed(Stream *stream, unsigned int what) {
         source_emit_changed(source_of_stream(stream), what);
 }
 
-static const StreamHandler stream_handler = { .start = on_start, .stop = on_stop, .changed = on_changed };
+static const StreamHandler stream_handler = {
+        .start = on_start, .stop = on_stop, .retire = memory_on_retire, .changed = on_changed,
+};
 
 /* ---- beginning and end ---- */
 

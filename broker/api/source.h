@@ -39,6 +39,7 @@ struct Source {
         char *owner;    /* of a published one: unique name of who called Publish, */
         uid_t owner_uid;
         uint64_t reply_mark; /* and the answer, until it is known to be read; see caller.h */
+        uint32_t memories; /* kinds that its publisher said it can make: a mask */
         bool allow_replacement;
         bool has_description; /* the configuration's, which stays */
         bool found;           /* a device of this machine, which nobody configured */

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "broker/api/errors.h"
+#include "broker/api/memory.h"
 #include "interfaces/names.h"
 
 static Subscription *of_subscriber(Subscriber *s) {
@@ -225,6 +226,7 @@ static void subscription_add(Subscription *s, Source *source, Options *o, const 
                 .max_rate = o->max_rate,
                 .replay = o->replay,
                 .must_release_first = !s->channel,
+                .memories = memory_get_accepted(o),
                 .wishes = take_ptr(o->wishes),
                 .n_wishes = o->n_wishes,
         };

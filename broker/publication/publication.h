@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "wire/codec.h"
 #include "wire/control.h"
 #include "wire/frame.h"
 #include "wire/mode.h"
@@ -28,8 +29,14 @@ typedef struct PublicationHandler {
         /* A good frame; @n_skipped before it were lost at the source. The reference stays the publication's.
          * */
         void (*frame)(Publication *p, Frame *f, uint64_t n_skipped, void *userdata);
-        /* A frame was refused, and @n_skipped before it were lost at the source. */
-        void (*refused)(Publication *p, uint64_t n_skipped, const char *why, void *userdata);
+        /* Something was refused: @n_lost frames (0: the other half of a pair; the first follows as `frame`),
+         * and
+         * @n_skipped before it were lost at the source. */
+        void (*refused)(Publication *p, uint64_t n_skipped, uint64_t n_lost, const char *why, void *userdata);
+        /* The kinds of memory that it can make: a mask, with sealed in any case. */
+        void (*memories)(Publication *p, uint32_t kinds, void *userdata);
+        /* Frames with this Frame::slot lie in another buffer from now on. */
+        void (*renewed)(Publication *p, uint64_t slot, void *userdata);
         /* The publisher overdid it, and `closed` follows. */
         void (*overrun)(Publication *p, const char *why, void *userdata);
         /* Over: Destroy was called, or the channel is gone. Once. May free the publication. */
@@ -50,9 +57,13 @@ int publication_new(sd_event *event, int fd_consume, const PublicationHandler *h
 /* Closes the channel. Takes NULL, returns NULL. */
 Publication *publication_free(Publication *p);
 
-/* Asks for frames in @mode, as soon as the publisher has opened its end. */
-void publication_start(Publication *p, const Mode *mode);
+/* Asks for frames, as soon as the publisher has opened its end. */
+void publication_start(Publication *p, const Start *start);
 void publication_stop(Publication *p);
+
+/* The buffers in these slots (Frame::slot) are never to be written again: tells the publisher, unless it
+ * knows. */
+void publication_retire(Publication *p, uint64_t slots);
 
 /* Whether it has said its modes, and so its controls before. */
 bool publication_is_ready(const Publication *p);

@@ -41,6 +41,59 @@ void stream_deinit(Stream *s) {
         free(take_ptr(s->modes));
 }
 
+/* ---- memory ---- */
+
+/* Whether something is needed that was not asked for so far. */
+static bool update_needs(Stream *s) {
+        uint32_t memories = 0, n_buffers = 0;
+        const Subscriber *sub;
+
+        list_for_each(sub, &s->subscribers, link)
+                if (!sub->over) {
+                        memories |= 1u << subscriber_get_memory(sub);
+                        n_buffers += subscriber_get_n_buffers(sub);
+                }
+        if (memories == 0 || (memories == s->memories && n_buffers == s->n_buffers))
+                return false;
+        s->memories = memories;
+        s->n_buffers = n_buffers;
+        return true;
+}
+
+void stream_update_needs(Stream *s) {
+        if (update_needs(s) && s->target.fourcc != 0)
+                s->handler->start(s, &s->target);
+}
+
+void stream_renew_slots(Stream *s, uint64_t slots) {
+        Subscriber *sub;
+
+        list_for_each(sub, &s->subscribers, link)
+                sub->sent_slots &= ~slots;
+}
+
+/* For nobody but who has it already. */
+static void forget_last(Stream *s) {
+        if (s->last) /* its twin was for replay: in flight, that is memory for nothing */
+                s->last->sealed = frame_unref(s->last->sealed);
+        s->last = frame_unref(s->last);
+}
+
+void stream_retire(Stream *s, uint64_t slots) {
+        Frame *f;
+
+        if (slots == 0)
+                return;
+        s->handler->retire(s, slots);
+        if (!s->last || !(s->last->slot & slots))
+                return;
+        f = take_ptr(s->last->sealed);
+        frame_unref(s->last);
+        s->last = f;
+}
+
+/* ---- modes and subscribers ---- */
+
 void stream_set_modes(Stream *s, Mode *modes, size_t n_modes) {
         free(s->modes);
         s->modes = modes;
@@ -109,12 +162,15 @@ size_t stream_count_opponents(const Stream *s, ModeList wishes, ModeList *ret_th
 }
 
 void stream_add(Stream *s, Subscriber *sub, const Mode *mode) {
+        bool more;
+
         sub->stream = s;
         list_append(&s->subscribers, &sub->link);
         s->n_subscribers++;
         sub->suits = s->mode.fourcc == 0 || mode_list_accepts(subscriber_wishes(sub), &s->mode);
         s->handler->changed(s, STREAM_CHANGED_SUBSCRIBERS);
-        if (s->target.fourcc != 0 && mode_equal(&s->target, mode))
+        more = update_needs(s);
+        if (s->target.fourcc != 0 && mode_equal(&s->target, mode) && !more)
                 return;
         s->target = *mode;
         if (s->state == STREAM_IDLE)
@@ -123,10 +179,13 @@ void stream_add(Stream *s, Subscriber *sub, const Mode *mode) {
 }
 
 void stream_remove(Stream *s, Subscriber *sub) {
+        stream_retire(s, sub->sent_slots);
+        sub->sent_slots = 0;
         list_remove(&sub->link);
         s->n_subscribers--;
         if (s->n_subscribers == 0) {
                 s->target = (Mode){};
+                s->memories = s->n_buffers = 0;
                 s->handler->stop(s);
                 stream_run_ended(s);
                 if (s->state == STREAM_STARTING || s->state == STREAM_STREAMING ||
@@ -134,6 +193,7 @@ void stream_remove(Stream *s, Subscriber *sub) {
                         stream_set_state(s, STREAM_IDLE, "");
         }
         s->handler->changed(s, STREAM_CHANGED_SUBSCRIBERS);
+        stream_update_needs(s);
 }
 
 void stream_set_format(Stream *s, const Mode *mode) {
@@ -141,7 +201,7 @@ void stream_set_format(Stream *s, const Mode *mode) {
 
         if (s->format != 0 && mode_equal(&s->mode, mode))
                 return;
-        s->last = frame_unref(s->last); /* it has the old format */
+        forget_last(s); /* it has the old format */
         s->mode = *mode;
         s->format++;
         list_for_each(sub, &s->subscribers, link) {
@@ -181,6 +241,12 @@ void stream_lose(Stream *s, uint64_t count, LossReason reason) {
                 subscriber_lose(sub, count, reason);
 }
 
+static void copy_numbers(Frame *twin, const Frame *f) {
+        twin->seq = f->seq;
+        twin->order = f->order;
+        twin->format = f->format;
+}
+
 void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
         Subscriber *sub;
 
@@ -193,6 +259,8 @@ void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
         f->seq = ++s->seq;
         f->order = order_next(s->order, now_ns);
         f->format = s->format;
+        if (f->sealed)
+                copy_numbers(f->sealed, f);
         s->frames++;
 
         s->looping = true;
@@ -201,7 +269,7 @@ void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
         s->looping = false;
 
         if (s->n_subscribers > 0) {
-                frame_unref(s->last);
+                forget_last(s);
                 s->last = frame_ref(f);
                 s->last_ns = now_ns;
                 stream_set_state(s, STREAM_STREAMING, "");
@@ -212,7 +280,11 @@ void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
 void stream_run_ended(Stream *s) {
         Subscriber *sub;
 
-        s->last = frame_unref(s->last);
+        forget_last(s);
+        list_for_each(sub, &s->subscribers, link) {
+                subscriber_let_go(sub);
+                sub->sent_slots = 0;
+        }
         if (s->mode.fourcc == 0)
                 return;
         s->mode = (Mode){};

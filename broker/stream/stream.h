@@ -39,10 +39,14 @@ enum {
 };
 
 typedef struct StreamHandler {
-        /* Frames are wanted, in @mode; again with another mode while running. */
+        /* Frames are wanted, in @mode, of the kinds of memory Stream::memories; again while running when one
+         * of these or Stream::n_buffers changes. */
         void (*start)(Stream *s, const Mode *mode);
         /* Nobody watches any more. */
         void (*stop)(Stream *s);
+        /* The buffers in these slots (Frame::slot) are with somebody who must not see what comes later: they
+         * are never to be written again. Said before the references to frames in them are dropped. */
+        void (*retire)(Stream *s, uint64_t slots);
         /* STREAM_CHANGED_*; nothing may be freed here. */
         void (*changed)(Stream *s, unsigned int what);
 } StreamHandler;
@@ -55,6 +59,8 @@ struct Stream {
         Mode *modes; /* what the source can do */
         size_t n_modes;
         Mode target;     /* what was asked for; fourcc 0: nothing */
+        uint32_t memories;  /* and in which kinds of memory: a mask */
+        uint32_t n_buffers; /* how many that are not sealed all subscribers may hold together */
         Mode mode;       /* in force; fourcc 0: nothing */
         uint32_t format; /* number of the mode in force */
         uint64_t seq, frames;
@@ -95,6 +101,15 @@ void stream_remove(Stream *s, Subscriber *sub);
 /* The source says how its frames look from now on. */
 void stream_set_format(Stream *s, const Mode *mode);
 
+/* What a subscriber needs has changed: tells the source if need be. */
+void stream_update_needs(Stream *s);
+
+/* In these slots there are other buffers from now on; nobody was sent them. */
+void stream_renew_slots(Stream *s, uint64_t slots);
+
+/* For a subscriber: StreamHandler::retire, and nobody new gets a frame that lies there. */
+void stream_retire(Stream *s, uint64_t slots);
+
 /*
  * One frame: gives it its numbers and offers it to everybody. @n_skipped frames before it were lost at the
  * source. The reference stays the caller's. A subscriber whose conduit fails is marked, and handed to its
@@ -105,7 +120,8 @@ void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns);
 /* Frames that never came: "source" or "corrupt". */
 void stream_lose(Stream *s, uint64_t count, LossReason reason);
 
-/* The source's run is over (it stopped, crashed, …): no replay, no mode in force. */
+/* The source's run is over (it stopped, crashed, …): no replay, no mode in force, and nobody writes to the
+ * buffers that were lent. */
 void stream_run_ended(Stream *s);
 
 /* Ends one or all subscriptions. */

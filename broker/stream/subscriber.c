@@ -30,7 +30,38 @@ static uint64_t min_interval_ns(Fraction max_rate) {
 
 void subscriber_init(Subscriber *s, const SubscriberOps *ops, const SubscriberOptions *options) {
         *s = (Subscriber){ .ops = ops, .options = *options, .suits = true };
+        if (s->options.memories == 0)
+                s->options.memories = 1u << FB_MEMORY_SEALED;
         window_init(&s->window, options->window, options->latest, min_interval_ns(options->max_rate));
+}
+
+uint32_t subscriber_get_memory(const Subscriber *s) {
+        uint32_t better = s->options.memories & ~(1u << FB_MEMORY_SEALED);
+
+        return better ? (uint32_t)__builtin_ctz(better) : FB_MEMORY_SEALED;
+}
+
+uint32_t subscriber_get_n_buffers(const Subscriber *s) {
+        if (subscriber_get_memory(s) == FB_MEMORY_SEALED)
+                return 0;
+        return s->options.window + (s->options.latest ? 1 : 0); /* one is held */
+}
+
+/* The slots of frames in flight. */
+static uint64_t slots_in_flight(const Subscriber *s) {
+        uint64_t slots = 0;
+
+        for (uint32_t i = 0; i < FB_WINDOW_MAX; i++) {
+                const Frame *f = s->window.entries[i].frame;
+
+                slots |= f ? f->slot : 0;
+        }
+        return slots;
+}
+
+void subscriber_let_go(Subscriber *s) {
+        for (uint32_t i = 0; i < FB_WINDOW_MAX; i++)
+                frame_unref(take_ptr(s->window.entries[i].frame));
 }
 
 void subscriber_deinit(Subscriber *s) {
@@ -89,6 +120,13 @@ static bool has_room(Subscriber *s, const Frame *f) {
         return s->ops->check_room(s, f->n_fds, &why) == 0 || why != LOSS_NO_CREDIT;
 }
 
+/* A receiver keeps leased memory mapped, whatever it releases; a dma-buf is just with it for now. */
+static void lend(Subscriber *s, WindowEntry *e, Frame *f) {
+        e->frame = frame_ref(f);
+        if (frame_get_memory_kind(f) == FB_MEMORY_LEASED)
+                s->sent_slots |= f->slot;
+}
+
 /* The caller checked credit. */
 static void send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns) {
         WindowEntry e = { .seq = f->seq, .pts_ns = f->pts_ns };
@@ -118,7 +156,7 @@ static void send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns)
                 return;
         }
         if (frame_get_memory_kind(f) != FB_MEMORY_SEALED)
-                e.frame = frame_ref(f);
+                lend(s, &e, f);
         window_sent(&s->window, &e, now_ns);
         if (!replayed)
                 s->delivered++;
@@ -141,9 +179,12 @@ static void lose_as_suspect(Subscriber *s, uint64_t now_ns) {
                 stream_end_subscriber(s->stream, s, "undeliverable", now_ns);
 }
 
+/* It may hold what is in flight for ever: nobody waits for that, and nobody writes to it. */
 static void suspend(Subscriber *s) {
         s->suspended = true;
         subscriber_drop_held(s, LOSS_SUSPENDED);
+        stream_retire(s->stream, slots_in_flight(s));
+        subscriber_let_go(s);
         if (s->ops->send_suspended(s, "no-release") < 0)
                 fail(s);
 }
@@ -153,10 +194,18 @@ static void hold(Subscriber *s, Frame *f, LossReason instead) {
         s->held = frame_ref(f);
 }
 
+/* The frame in memory that it takes, or NULL: it is not made so. */
+static Frame *choose(const Subscriber *s, Frame *f) {
+        if (s->options.memories & (1u << frame_get_memory_kind(f)))
+                return f;
+        return s->options.memories & (1u << FB_MEMORY_SEALED) ? f->sealed : NULL;
+}
+
 void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
         if (s->over)
                 return;
-        if (!s->suits || s->suspended) {
+        f = choose(s, f);
+        if (!f || !s->suits || s->suspended) {
                 subscriber_lose(s, 1, s->suspended ? LOSS_SUSPENDED : LOSS_SOURCE);
                 return;
         }
@@ -208,6 +257,7 @@ void subscriber_activate(Subscriber *s, uint64_t now_ns) {
                 return;
         s->active = true;
         last = stream_get_replay(s->stream, now_ns);
+        last = last ? choose(s, last) : NULL;
         if (s->held)
                 send_held(s, now_ns);
         else if (s->options.replay && s->suits && last)
@@ -263,6 +313,7 @@ void subscriber_set_options(Subscriber *s, uint32_t window, bool latest, Fractio
         s->options.max_rate = max_rate;
         s->window.min_interval_ns = min_interval_ns(max_rate);
         s->window.next_due_ns = 0;
+        stream_update_needs(s->stream);
         if (!latest && s->active) /* else it waits for the conduit, whatever the option says */
                 subscriber_drop_held(s, LOSS_NO_CREDIT);
         go_on(s, now_ns);

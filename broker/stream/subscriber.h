@@ -46,6 +46,9 @@ typedef struct SubscriberOptions {
         bool replay;
         /* on a bus: the first frame not released in time means that it cannot be delivered */
         bool must_release_first;
+        /* The kinds of memory that it takes: a mask. One that is not sealed is what it was granted, and
+         * sealed memory is then for frames that do not exist in that. 0: sealed. */
+        uint32_t memories;
         Mode *wishes;            /* owned by the subscriber once added; may be NULL */
         size_t n_wishes;
 } SubscriberOptions;
@@ -64,6 +67,8 @@ struct Subscriber {
         uint64_t untold_after[_LOSS_MAX]; /* after the one that is held */
         uint64_t delivered;
         uint32_t format_told;
+        /* leased buffers that it was ever sent, as Frame::slot: it may have them mapped */
+        uint64_t sent_slots;
         uint64_t suspect_ns; /* since when its frames seem not to reach it; 0: they do */
         Sampler latency; /* capture to release */
         bool suits;      /* it accepts the mode in force */
@@ -71,8 +76,17 @@ struct Subscriber {
         bool suspended, over;
 };
 
+/* The kind of memory that it was granted, FB_MEMORY_*. */
+uint32_t subscriber_get_memory(const Subscriber *s);
+/* How many buffers that are not sealed it may hold at the same time. */
+uint32_t subscriber_get_n_buffers(const Subscriber *s);
+
 /* Takes over @options->wishes. */
 void subscriber_init(Subscriber *s, const SubscriberOps *ops, const SubscriberOptions *options);
+
+/* Its publisher is gone, and nobody writes to what it has: drops the references to frames in flight, not the
+ * credit that they took. */
+void subscriber_let_go(Subscriber *s);
 
 /* Drops what it holds. It must have been removed from its stream. */
 void subscriber_deinit(Subscriber *s);

@@ -24,6 +24,14 @@
 #define MS NSEC_PER_MSEC
 #define T0 (1000 * NSEC_PER_SEC)
 
+typedef struct Sink Sink;
+
+/* For a test that looks closer. */
+typedef struct SourceHooks {
+        void (*retire)(void *userdata, uint64_t slots);
+        void (*sent)(void *userdata, Sink *k, const Frame *f, bool replayed);
+} SourceHooks;
+
 typedef struct Source {
         Stream stream;
         Order order;
@@ -31,9 +39,12 @@ typedef struct Source {
         Mode started;
         uint64_t now;
         unsigned n_frames; /* alive */
+        uint64_t retired;  /* all slots that the stream said so of */
+        const SourceHooks *hooks;
+        void *userdata;
 } Source;
 
-typedef struct Sink {
+struct Sink {
         Subscriber sub;
         Source *source;
         char log[4096];
@@ -43,7 +54,7 @@ typedef struct Sink {
         int room, send_error; /* what check_room and the sends answer */
         LossReason room_why;
         const char *end_in_send; /* ends itself from within the next frame */
-} Sink;
+};
 
 static void source_start(Stream *s, const Mode *mode) {
         Source *source = fb_container_of(s, Source, stream);
@@ -56,11 +67,20 @@ static void source_stop(Stream *s) {
         fb_container_of(s, Source, stream)->n_stopped++;
 }
 
+static void source_retire(Stream *s, uint64_t slots) {
+        Source *source = fb_container_of(s, Source, stream);
+
+        CHECK(slots != 0);
+        source->retired |= slots;
+        if (source->hooks)
+                source->hooks->retire(source->userdata, slots);
+}
+
 static void source_changed(Stream *s, unsigned int what) {
         fb_container_of(s, Source, stream)->changed |= what;
 }
 
-static const StreamHandler source_handler = { source_start, source_stop, source_changed };
+static const StreamHandler source_handler = { source_start, source_stop, source_retire, source_changed };
 
 static inline void source_init(Source *source, const Mode *modes, size_t n_modes) {
         Mode *copy = calloc(n_modes + 1, sizeof *copy);
@@ -146,6 +166,9 @@ static int sink_send_frame(Subscriber *s, Frame *f, uint32_t extra_flags, uint64
                 return k->send_error;
         CHECK_INT(f->format, k->format);
         CHECK(!k->is_suspended);
+        CHECK(s->options.memories & (1u << frame_get_memory_kind(f)));
+        if (k->source->hooks)
+                k->source->hooks->sent(k->source->userdata, k, f, replayed);
         if (replayed) {
                 CHECK(f->seq <= k->last_seq);
         } else {

@@ -362,9 +362,11 @@ TEST(who_fails_is_reaped_after_the_loop) {
 TEST(references_are_kept_for_memory_that_is_used_again) {
         _cleanup_source_ Source source;
         _cleanup_sink_ Sink a = { 0 };
+        SubscriberOptions options = { .window = 4,
+                                      .memories = 1u << FB_MEMORY_LEASED | 1u << FB_MEMORY_SEALED };
 
         source_of(&source);
-        REQUIRE(sink_add_plain(&a, &source, 4, false));
+        REQUIRE(sink_add(&a, &source, &options, true));
         stream_set_format(&source.stream, &vga);
         source_run(&source, 3);
         CHECK_INT(source.n_frames, 1); /* sealed: only the newest, for a replay */
