@@ -306,7 +306,7 @@ int framebus_negotiate(framebus *fb, const char *source, const struct framebus_s
 /* ---- Frames ---- */
 
 #define FRAMEBUS_FRAME_REPLAYED      (1u << 0) /**< of before the subscription: not part of the sequence */
-#define FRAMEBUS_FRAME_KEYFRAME      (1u << 1)
+#define FRAMEBUS_FRAME_KEYFRAME      (1u << 1) /**< decoding can begin with it: parameter sets are in it */
 #define FRAMEBUS_FRAME_DISCONTINUITY (1u << 2)
 #define FRAMEBUS_FRAME_VOLATILE      (1u << 4) /**< a dma-buf whose content may change while it is held */
 

@@ -4,7 +4,7 @@
 bool lend_judge(Stream *s, const StreamFrame *f) {
         const Pool *p = &s->pool;
 
-        if (p->way == WAY_COPY || p->slots[f->index].retired)
+        if (p->way == WAY_COPY || p->slots[f->index].retired || f->n_parts != s->n_memories)
                 return false;
         if (pool_count(p, SLOT_QUEUED) >= p->reserve)
                 return true;

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "sources/v4l2/nal.h"
 
 #define EARLY_NS NSEC_PER_SEC           /* a sensor may have begun before the stream was asked for */
 #define AHEAD_NS (100 * NSEC_PER_MSEC)  /* drivers that compute a time may be a little ahead */
@@ -63,34 +64,6 @@ Fault payload_judge(const PixelFormat *f, const void *data, size_t used, size_t 
         return FAULT_NONE;
 }
 
-/* The header byte of the first unit that holds a picture, of a stream with start codes; NULL: none. */
-static const uint8_t *find_picture_unit(const uint8_t *d, size_t size, bool hevc) {
-        for (size_t i = 0; i + 3 < size; i++) {
-                const uint8_t *unit = d + i + 3;
-                unsigned type;
-
-                if (d[i] || d[i + 1] || d[i + 2] != 1)
-                        continue;
-                type = hevc ? *unit >> 1 & 0x3f : *unit & 0x1f;
-                if (hevc ? type < 32 : type >= 1 && type <= 5)
-                        return unit;
-                i += 2;
-        }
-        return NULL;
-}
-
-static bool stream_begins_here(const PixelFormat *f, const void *data, size_t size) {
-        bool hevc = f->v4l2 == V4L2_PIX_FMT_HEVC;
-        const uint8_t *unit;
-
-        if (!hevc && f->v4l2 != V4L2_PIX_FMT_H264)
-                return false;
-        unit = find_picture_unit(data, size, hevc);
-        if (!unit)
-                return false;
-        return hevc ? (*unit >> 1 & 0x3f) >= 16 && (*unit >> 1 & 0x3f) <= 23 : (*unit & 0x1f) == 5;
-}
-
 bool payload_is_keyframe(const PixelFormat *f, uint32_t buffer_flags, const void *data, size_t size) {
         const uint32_t kinds = V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME;
 
@@ -100,7 +73,7 @@ bool payload_is_keyframe(const PixelFormat *f, uint32_t buffer_flags, const void
                 return true;
         if (buffer_flags & kinds)
                 return buffer_flags & V4L2_BUF_FLAG_KEYFRAME;
-        return stream_begins_here(f, data, size);
+        return nal_is_stream(f->v4l2) && nal_is_intra(f->v4l2, data, size);
 }
 
 uint64_t times_judge(Times *t, const struct v4l2_buffer *b, uint64_t now_ns, bool *ret_bad) {

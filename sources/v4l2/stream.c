@@ -257,6 +257,27 @@ static int give_up_damaged(Stream *s, const StreamFrame *f, Fault fault, StreamF
         return STREAM_DAMAGED;
 }
 
+/* So that decoding can begin with every frame that is called a keyframe, whoever comes, what the device said
+ * once at the beginning is put into it. */
+static void complete_keyframe(Stream *s, StreamFrame *f) {
+        StreamPart whole = f->parts[0];
+        NalPrefix prefix = { 0 };
+        size_t n = 0;
+
+        if (!nal_is_stream(s->format->v4l2))
+                return;
+        if (!nal_complete(&s->sets, s->format->v4l2, whole.data, whole.size, &prefix))
+                f->keyframe = false;
+        if (!f->keyframe || prefix.size == 0)
+                return;
+        if (prefix.at)
+                f->parts[n++] = (StreamPart){ whole.data, prefix.at };
+        f->parts[n++] = (StreamPart){ prefix.data, prefix.size };
+        f->parts[n++] = (StreamPart){ (const char *)whole.data + prefix.at, whole.size - prefix.at };
+        f->n_parts = n;
+        f->size += prefix.size;
+}
+
 int stream_read(Stream *s, StreamFrame *ret_frame) {
         StreamFrame f = { 0 };
         Fault fault;
@@ -279,6 +300,7 @@ int stream_read(Stream *s, StreamFrame *ret_frame) {
         f.pts_ns = times_judge(&s->times, &b.b, clock_now_ns(), &f.bad_time);
         f.field = b.b.field != V4L2_FIELD_ANY ? b.b.field : s->field;
         f.keyframe = payload_is_keyframe(s->format, b.b.flags, f.parts[0].data, f.parts[0].size);
+        complete_keyframe(s, &f);
         *ret_frame = f;
         return STREAM_FRAME;
 }

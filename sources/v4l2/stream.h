@@ -7,6 +7,7 @@
 #include "libframebus/framebus.h"
 #include "sources/v4l2/device.h"
 #include "sources/v4l2/formats.h"
+#include "sources/v4l2/nal.h"
 #include "sources/v4l2/payload.h"
 #include "sources/v4l2/pool.h"
 
@@ -42,6 +43,7 @@ typedef struct Stream {
         bool streaming;
         bool has_sequence;
         uint32_t sequence; /* of the last buffer */
+        NalSets sets;      /* of H.264 and HEVC */
         Times times;
         uint64_t last_id; /* Slot::id */
         StreamCounts counts;
@@ -54,14 +56,15 @@ typedef struct StreamPart {
 
 typedef struct StreamFrame {
         uint32_t index; /* to be given back: stream_return() */
-        StreamPart parts[STREAM_MEMORIES_MAX]; /* put together they are the frame */
+        /* put together they are the frame; more than there are memories: a keyframe that lacked something */
+        StreamPart parts[STREAM_MEMORIES_MAX];
         size_t n_parts;
         size_t size;
         uint64_t pts_ns; /* CLOCK_MONOTONIC */
         uint32_t sequence;
         uint64_t n_lost; /* right before this one */
         uint32_t field;  /* V4L2_FIELD_*, never ANY */
-        bool keyframe;
+        bool keyframe; /* decoding can begin with it */
         bool bad_time; /* the device's was of no use */
         Fault fault;   /* of a damaged one */
 } StreamFrame;
