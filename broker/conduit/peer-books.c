@@ -93,6 +93,8 @@ static void set_unread(PeerAccount *a, uint32_t unread) {
         a->books->extras = a->books->extras - was + is;
         a->books->n_users_extras += u->extras > 0;
         a->unread = unread;
+        if (unread == 0)
+                a->most = 0;
 }
 
 void peer_account_close(PeerAccount *a) {
@@ -136,6 +138,8 @@ bool peer_account_fits(const PeerAccount *a, uint32_t n) {
 
 void peer_account_sent(PeerAccount *a, uint32_t n) {
         set_unread(a, a->unread + n);
+        if (n > a->most)
+                a->most = n;
 }
 
 void peer_account_read(PeerAccount *a, uint32_t n) {

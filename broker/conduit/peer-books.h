@@ -45,6 +45,7 @@ typedef struct PeerAccount {
         PeerBooks *books;
         PeerUser *user;
         uint32_t unread; /* descriptors, at most */
+        uint32_t most;   /* of one message, of those that may be unread */
 } PeerAccount;
 
 /* Why there is no room for a channel. */

@@ -17,9 +17,8 @@
 /* When there is no room for frames, all channels are not asked for each of them. */
 #define ASK_EVERY_NS NSEC_PER_MSEC
 
-/* A message with descriptors occupies at least this much of a socket's send buffer (768 bytes on 64-bit
- * Linux). */
-#define MESSAGE_TRUESIZE_MIN 512
+/* A message with descriptors occupies at least this much of a socket's send buffer. */
+#define MESSAGE_TRUESIZE_MIN (sizeof(void *) == 8 ? 768u : 512u)
 
 static int peer_new_signal(Conduit *c, const char *member, sd_bus_message **ret) {
         PeerConduit *p = fb_container_of(c, PeerConduit, conduit);
@@ -34,16 +33,14 @@ static int peer_send(Conduit *c, sd_bus_message *m) {
 
 /* Asks the kernel what was read. */
 static void peer_refresh(PeerConduit *p) {
-        uint32_t at_most;
+        uint32_t n_messages;
         int bytes;
 
         if (p->account.unread == 0 || channel_get_n_unsent(p->channel) > 0 ||
             fd_get_unread(channel_get_fd(p->channel), &bytes) < 0)
                 return;
-        at_most = (uint32_t)bytes / MESSAGE_TRUESIZE_MIN * FB_MEMORIES_MAX;
-        if (bytes > 0 && at_most == 0)
-                at_most = FB_MEMORIES_MAX;
-        peer_account_read(&p->account, at_most);
+        n_messages = ((uint32_t)bytes + MESSAGE_TRUESIZE_MIN - 1) / MESSAGE_TRUESIZE_MIN;
+        peer_account_read(&p->account, n_messages * p->account.most);
 }
 
 /* False: that was done just now. */
@@ -69,7 +66,9 @@ static int peer_check_room(Conduit *c, uint32_t n_fds) {
         peer_refresh(p);
         if (peer_account_fits(&p->account, n_fds))
                 return 0;
-        return budget_refresh(p->budget) && peer_account_fits(&p->account, n_fds) ? 0 : -EDQUOT;
+        if (budget_refresh(p->budget) && peer_account_fits(&p->account, n_fds))
+                return 0;
+        return p->account.unread > 0 ? -EAGAIN : -EDQUOT;
 }
 
 static void encoded_free(void *m) {

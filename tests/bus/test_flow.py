@@ -15,7 +15,7 @@ import time
 import fbtest
 import programs
 from gi.repository import GLib
-from programs import SUBSCRIPTION, TRANSPORTS, Viewer
+from programs import PEERS, SUBSCRIPTION, TRANSPORTS, Viewer
 
 
 def each_way(test):
@@ -250,6 +250,38 @@ class Loss(programs.TestCase):
             lost += self.assert_exact(client)['lost']
         self.assertGreater(lost, len(clients))
         publisher.quit()
+
+
+class Late(programs.TestCase):
+    def test_by_less_than_a_window(self):
+        """Who has a window of 16 on a channel may be late by a dozen frames, again and again, and lose nothing."""
+        self.start()
+        for transport in PEERS:
+            with self.subTest(transport):
+                name = f'clip-{transport}'
+                hand = self.published_by_hand(name)
+                viewers = [self.client(name, transport, '--window', 16) for _ in range(3)]
+                for viewer in viewers:
+                    viewer.wait_event('granted')
+                self.send(hand)
+                for viewer in viewers:
+                    viewer.wait_frames(1)
+                self.send(hand)                 # all channels are open: who had a replayed one has two by now
+                for viewer in viewers:
+                    viewer.wait_event('frame', seq=hand.events('sent')[-1]['seq'])
+                for _ in range(4):
+                    for viewer in viewers:
+                        fbtest.sigstop(viewer.pid)
+                    wanted = [len(viewer.frames()) + 12 for viewer in viewers]
+                    self.send(hand, 12)
+                    for viewer in viewers:
+                        fbtest.sigcont(viewer.pid)
+                    for viewer, n in zip(viewers, wanted):
+                        viewer.wait_frames(n)
+                for viewer in viewers:
+                    viewer.quit()
+                    self.assertEqual(self.assert_exact(viewer)['lost'], 0)
+                hand.quit()
 
 
 class Options(programs.TestCase):

@@ -180,7 +180,9 @@ class InFlight(programs.TestCase):
                         fbtest.sigcont(process.pid)
                 for process in processes:
                     process.quit()
-                    self.assertTrue(all(e['gaps_match'] and e['problems'] == 0 for e in process.events('summary')))
+                    for e in process.events('summary'):
+                        self.assertTrue(e['gaps_match'] and e['problems'] == 0, e)
+                        self.assertNotIn('lost_quota', e)       # it had not read what it had been sent
                 healthy.quit()
                 self.healthy(healthy, got)
 
