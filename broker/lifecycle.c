@@ -51,8 +51,8 @@ static void look_again(Lifecycle *l) {
 
 static int request_name(Lifecycle *l);
 
-/* Work that came in the last moment needs the name, and before it is answered: what is published here cannot be
- * found otherwise. */
+/* Work that came in the last moment needs the name, and before it is answered: what is published here cannot
+ * be found otherwise. */
 static void leave_if_done(Lifecycle *l) {
         if (l->state != LIFECYCLE_LEFT)
                 return;
@@ -121,7 +121,7 @@ static int on_requested(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
 static int request_name(Lifecycle *l) {
         uint64_t flags = SD_BUS_NAME_ALLOW_REPLACEMENT;
 
-        /* An activated successor that was faster knows nothing yet of what was begun here in the last moment. */
+        /* An activated successor that was faster knows nothing yet of what was begun here at the end. */
         if (l->replace || l->state != LIFECYCLE_ARRIVING)
                 flags |= SD_BUS_NAME_REPLACE_EXISTING;
         l->request_slot = sd_bus_slot_unref(l->request_slot);

@@ -20,8 +20,8 @@ typedef struct ConduitOps {
         /* A message for this conduit's receiver, addressed. */
         int (*new_signal)(Conduit *c, const char *member, sd_bus_message **ret);
         int (*send)(Conduit *c, sd_bus_message *m);
-        /* Whether a frame with @n_fds descriptors may leave now: -EAGAIN: not before the receiver reads what it
-         * was sent; -EDQUOT: it has, but too many are under way to others. */
+        /* Whether a frame with @n_fds descriptors may leave now: -EAGAIN: not before the receiver reads what
+         * it was sent; -EDQUOT: it has, but too many are under way to others. */
         int (*check_room)(Conduit *c, uint32_t n_fds);
         int (*send_frame)(Conduit *c, Frame *f, uint32_t extra_flags, uint64_t *ret_cookie);
 } ConduitOps;
