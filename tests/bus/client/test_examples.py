@@ -8,6 +8,7 @@ import re
 import fbtest
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[3] / 'examples'
+V = fbtest.GLib.Variant
 PYTHON = '/usr/bin/python3'
 
 
@@ -33,21 +34,32 @@ class Examples(fbtest.TestCase):
     def start(self, name, *args):
         return self.enter(fbtest.Process(program(name, *args), env=self.bus.env()))
 
-    def publish(self, *args):
-        publisher = self.start('05-publish', *args, 'moving')
+    def publish(self, *args, name='05-publish'):
+        publisher = self.start(name, *args, 'moving')
         conn = self.bus.connect()
 
         def is_there():
             try:
                 return fbtest.call(conn, 'org.framebus', '/org/framebus', 'org.framebus.Manager1', 'Resolve',
-                                   fbtest.GLib.Variant('(s)', ('moving',)))
+                                   V('(s)', ('moving',)))
             except fbtest.GLib.Error:
                 return None
         fbtest.wait_until(is_there, what='the source')
         return publisher
 
     def test_all_at_once(self):
-        publisher = self.publish('--size', '322x180', '--rate', '60')
+        self.watch(self.publish('--size', '322x180', '--rate', '60'))
+
+    def test_all_at_once_of_what_is_lent(self):
+        """01 to 03 get the one copy, and 04 by a channel of its own and by the bus what is drawn into again."""
+        publisher = self.publish(name='07-lend')
+        options = {'memory': V('as', ['leased', 'sealed'])}
+        granted, = fbtest.call(self.bus.connect(), 'org.framebus', '/org/framebus/source/moving',
+                               'org.framebus.Source1', 'Negotiate', V('(a{sv})', (options,)))
+        self.assertEqual(granted['memory'], 'leased')
+        self.watch(publisher)
+
+    def watch(self, publisher):
         viewers = [self.start(name, *args, '--frames', '30', 'moving') for name, *args in (
             ['01-subscribe-sdbus'], ['02-subscribe-gdbus'], ['03-subscribe.py'], ['04-subscribe'],
             ['04-subscribe', '--bus'])]
