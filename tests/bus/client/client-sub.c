@@ -152,6 +152,25 @@ static void sub_count_frame(Sub *s, const SeenFrame *f, Problems *problems) {
         s->pending = 0;
 }
 
+/* A buffer's number says which memory it is: mappings may be kept by it. */
+static void sub_check_buffer(Sub *s, const SeenFrame *f, Problems *problems) {
+        size_t n = s->n_buffers < BUFFERS_SEEN_MAX ? s->n_buffers : BUFFERS_SEEN_MAX;
+
+        if (f->buffer == 0)
+                return;
+        for (size_t i = 0; i < s->n_held; i++)
+                if (s->held[i].buffer == f->buffer)
+                        problems_add(problems, "a buffer that is held came again");
+        for (size_t i = 0; i < n; i++)
+                if (s->buffers[i].buffer == f->buffer) {
+                        if (s->buffers[i].inode != f->inodes[0])
+                                problems_add(problems, "a buffer came back with another file");
+                        return;
+                }
+        s->buffers[s->n_buffers % BUFFERS_SEEN_MAX].buffer = f->buffer;
+        s->buffers[s->n_buffers++ % BUFFERS_SEEN_MAX].inode = f->inodes[0];
+}
+
 static void frame_print(const Sub *s, const SeenFrame *f, uint64_t latency_ns, uint64_t lost) {
         uint64_t seals[FB_MEMORIES_MAX], sizes = 0;
 
@@ -165,6 +184,8 @@ static void frame_print(const Sub *s, const SeenFrame *f, uint64_t latency_ns, u
         json_u64("pts_ns", f->pts_ns);
         json_u64("format", f->format);
         json_u64("flags", f->flags);
+        json_string("memory", fb_memory_to_string(f->kind));
+        json_u64("buffer", f->buffer);
         json_bool("replayed", f->flags & FB_FRAME_REPLAYED);
         json_u64("lost", lost);
         json_u64("latency_ns", latency_ns);
@@ -194,6 +215,9 @@ static void sub_on_frame(Sub *s, sd_bus_message *m) {
                 seen_frame_attack(&f, &problems);
         if (problems.n == 0 && config->checksum && seen_frame_checksum(&f) < 0)
                 problems_add(&problems, "cannot be mapped");
+        sub_check_buffer(s, &f, &problems);
+        if (problems.n == 0 && config->save && seen_frame_save(&f, config->save) < 0)
+                problems_add(&problems, "cannot be saved");
         sub_count_frame(s, &f, &problems);
         if (!(f.flags & FB_FRAME_REPLAYED))
                 sub_add_latency(s, latency_ns);

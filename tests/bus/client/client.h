@@ -12,6 +12,7 @@
 
 #define HELD_MAX    64
 #define REASONS_MAX 12
+#define BUFFERS_SEEN_MAX 256
 
 typedef enum Transport {
         TRANSPORT_BUS,
@@ -27,6 +28,7 @@ typedef struct Config {
         unsigned int count; /* subscriptions */
         unsigned int hold;  /* newest frames kept unreleased */
         unsigned int flood; /* Attach calls whose replies are never read */
+        const char *save;   /* the planes of each frame go into this file, one frame behind the other */
         char *owned[OPTIONS_MAX]; /* of the options' texts, those that were made here */
         size_t n_owned;
         bool never_release, release_twice, release_up_to;
@@ -61,6 +63,10 @@ typedef struct Sub {
         uint32_t *latencies_us;
         size_t n_latencies;
 
+        struct {
+                uint64_t buffer, inode;
+        } buffers[BUFFERS_SEEN_MAX]; /* the last ones that came */
+        size_t n_buffers;
         SeenFrame held[HELD_MAX]; /* oldest first */
         size_t n_held;
 } Sub;

@@ -39,6 +39,7 @@ static const char usage[] =
                 "  --count N                  so many subscriptions at once\n"
                 "  --hold N                   keep the newest N frames unreleased\n"
                 "  --never-release, --release-twice, --release-up-to\n"
+                "  --save FILE                append the planes of each frame to FILE\n"
                 "  --checksum                 CRC-32 of each plane, again when it is released\n"
                 "  --no-attack                do not try to write to the memory\n"
                 "  --no-open                  Attach, but never open the channel\n"
@@ -65,6 +66,7 @@ enum {
         ARG_COUNT,
         ARG_HOLD,
         ARG_FLOOD,
+        ARG_SAVE,
 };
 
 #define FLAG(member) offsetof(Config, member)
@@ -101,6 +103,7 @@ static const struct option values[] = {
                 {"count", required_argument, NULL, ARG_COUNT},
                 {"hold", required_argument, NULL, ARG_HOLD},
                 {"flood", required_argument, NULL, ARG_FLOOD},
+                {"save", required_argument, NULL, ARG_SAVE},
 };
 
 static int option_add(Config *config, const char *prefix, const char *value) {
@@ -125,6 +128,9 @@ static int transport_parse(const char *word, Transport *ret) {
 
 static int value_set(Config *config, int arg, const char *value) {
         switch (arg) {
+        case ARG_SAVE:
+                config->save = value;
+                return 0;
         case ARG_ADDRESS:
                 config->address = value;
                 return 0;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -19,7 +20,8 @@
 #include "examples/crc32.h"
 #include "interfaces/names.h"
 
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+#define SEALS      (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+#define SEALS_SIZE (F_SEAL_SHRINK | F_SEAL_GROW)
 
 void problems_add(Problems *p, const char *word) {
         if (p->n < PROBLEMS_MAX)
@@ -63,6 +65,21 @@ static int planes_read(SeenFrame *f, sd_bus_message *m, Problems *problems) {
         return sd_bus_message_exit_container(m);
 }
 
+static int buffer_read(SeenFrame *f, sd_bus_message *m) {
+        const char *key;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                (void)sd_bus_message_read(m, "s", &key);
+                r = strcmp(key, FB_META_BUFFER) == 0 ? sd_bus_message_read(m, "v", "t", &f->buffer)
+                                                     : sd_bus_message_skip(m, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 int seen_frame_read(SeenFrame *f, sd_bus_message *m, Problems *problems) {
         int r;
 
@@ -78,6 +95,10 @@ int seen_frame_read(SeenFrame *f, sd_bus_message *m, Problems *problems) {
         r = planes_read(f, m, problems);
         if (r < 0)
                 return r;
+        r = buffer_read(f, m);
+        if (r < 0)
+                return r;
+        f->kind = (f->flags & FB_FRAME_MEMORY_MASK) >> FB_FRAME_MEMORY_SHIFT;
         f->message = sd_bus_message_ref(m);
         return 0;
 }
@@ -100,15 +121,23 @@ static void memory_check(SeenFrame *f, size_t i, Problems *problems) {
                 return;
         }
         f->seals[i] = seals;
-        if ((seals & SEALS) != SEALS)
+        f->inodes[i] = st.st_ino;
+        if (f->kind == FB_MEMORY_SEALED && (seals & SEALS) != SEALS)
                 problems_add(problems, "not sealed");
+        if (f->kind == FB_MEMORY_LEASED &&
+            ((seals & SEALS_SIZE) != SEALS_SIZE || !(seals & (F_SEAL_FUTURE_WRITE | F_SEAL_WRITE))))
+                problems_add(problems, "not sealed as leased memory is");
         if (!(fcntl(f->fds[i], F_GETFD) & FD_CLOEXEC))
                 problems_add(problems, "not close-on-exec");
 }
 
 void seen_frame_check(SeenFrame *f, Problems *problems) {
-        if ((f->flags & FB_FRAME_MEMORY_MASK) >> FB_FRAME_MEMORY_SHIFT != FB_MEMORY_SEALED)
-                problems_add(problems, "not flagged as sealed memory");
+        if (f->kind != FB_MEMORY_SEALED && f->kind != FB_MEMORY_LEASED)
+                problems_add(problems, "memory of a kind that was not asked for");
+        if ((f->kind == FB_MEMORY_SEALED) != (f->buffer == 0))
+                problems_add(problems, "a buffer's number that is missing, or too much");
+        if (f->flags & FB_FRAME_PAIRED)
+                problems_add(problems, "flagged as a pair");
         for (size_t i = 0; i < f->n_fds; i++)
                 memory_check(f, i, problems);
         for (size_t i = 0; i < f->n_planes; i++) {
@@ -123,7 +152,7 @@ void seen_frame_check(SeenFrame *f, Problems *problems) {
         }
 }
 
-static void memory_attack(int fd, uint64_t size, Problems *problems) {
+static void memory_attack(uint32_t kind, int fd, uint64_t size, Problems *problems) {
         void *p;
 
         if (pwrite(fd, "x", 1, 0) >= 0 || errno != EPERM)
@@ -134,7 +163,7 @@ static void memory_attack(int fd, uint64_t size, Problems *problems) {
                 problems_add(problems, "growing did not fail with EPERM");
         if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) >= 0)
                 problems_add(problems, "punching a hole succeeded");
-        if (fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) >= 0)
+        if (kind == FB_MEMORY_SEALED && fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) >= 0)
                 problems_add(problems, "adding a seal succeeded");
         p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (p != MAP_FAILED) {
@@ -145,7 +174,7 @@ static void memory_attack(int fd, uint64_t size, Problems *problems) {
 
 void seen_frame_attack(const SeenFrame *f, Problems *problems) {
         for (size_t i = 0; i < f->n_fds; i++)
-                memory_attack(f->fds[i], f->sizes[i], problems);
+                memory_attack(f->kind, f->fds[i], f->sizes[i], problems);
 }
 
 int seen_frame_checksum(SeenFrame *f) {
@@ -160,6 +189,25 @@ int seen_frame_checksum(SeenFrame *f) {
                 munmap(data, f->sizes[i]);
         }
         return 0;
+}
+
+int seen_frame_save(const SeenFrame *f, const char *path) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), r = fd < 0 ? -errno : 0;
+
+        for (size_t i = 0; i < f->n_planes && r >= 0; i++) {
+                const SeenPlane *p = &f->planes[i];
+                uint8_t *data = mmap(NULL, f->sizes[p->memory], PROT_READ, MAP_PRIVATE, f->fds[p->memory], 0);
+
+                if (data == MAP_FAILED)
+                        r = -errno;
+                else if (write(fd, data + p->offset, p->size) != (ssize_t)p->size)
+                        r = -EIO;
+                if (data != MAP_FAILED)
+                        munmap(data, f->sizes[p->memory]);
+        }
+        if (fd >= 0)
+                close(fd);
+        return r;
 }
 
 void seen_frame_done(SeenFrame *f) {

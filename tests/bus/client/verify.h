@@ -28,11 +28,13 @@ typedef struct SeenPlane {
 typedef struct SeenFrame {
         sd_bus_message *message; /* a reference: keeps the descriptors */
         uint64_t seq, order, pts_ns;
-        uint32_t format, flags;
+        uint64_t buffer; /* 0: none */
+        uint32_t format, flags, kind;
         size_t n_fds, n_planes;
         int fds[FB_MEMORIES_MAX]; /* borrowed from the message */
         uint64_t sizes[FB_MEMORIES_MAX];
         uint32_t seals[FB_MEMORIES_MAX];
+        uint64_t inodes[FB_MEMORIES_MAX];
         SeenPlane planes[FB_PLANES_MAX];
         uint64_t crcs[FB_PLANES_MAX]; /* after seen_frame_checksum() */
 } SeenFrame;
@@ -49,5 +51,8 @@ void seen_frame_attack(const SeenFrame *f, Problems *problems);
 
 /* Maps each memory, read-only and private, and sums each plane into crcs. Negative errno. */
 int seen_frame_checksum(SeenFrame *f);
+
+/* Appends the planes' bytes to a file. Negative errno. */
+int seen_frame_save(const SeenFrame *f, const char *path);
 
 void seen_frame_done(SeenFrame *f);
