@@ -42,7 +42,6 @@ def ffmpeg(*args, data=None):
                           stderr=subprocess.PIPE)
 
 
-
 def encode(fourcc):
     """The frames of a clip: of H.264 and HEVC with a delimiter in front and parameter sets at each keyframe."""
     # with noise: no two frames are the same
