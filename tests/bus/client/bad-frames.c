@@ -284,6 +284,8 @@ static int meta_append(sd_bus_message *m, const MadeFrame *f) {
                 r = f->meta_wrong_type ? sd_bus_message_append(m, "{sv}", FB_META_DEVICE_SEQUENCE, "s", "one")
                                        : sd_bus_message_append(m, "{sv}", FB_META_DEVICE_SEQUENCE, "u",
                                                                (uint32_t)f->seq);
+        if (r >= 0 && f->buffer)
+                r = sd_bus_message_append(m, "{sv}", FB_META_BUFFER, "t", f->buffer);
         if (r >= 0 && f->meta_fd)
                 r = sd_bus_message_append(m, "{sv}", "smuggled", "h", 0);
         if (r >= 0 && f->meta_large)

@@ -21,6 +21,7 @@ typedef struct Picture {
 
 typedef struct MadeFrame {
         uint64_t seq, order, pts_ns;
+        uint64_t buffer; /* 0: none */
         uint32_t format, flags;
         int fds[MADE_FDS_MAX]; /* owned */
         size_t n_fds, n_planes;

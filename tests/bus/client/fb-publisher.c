@@ -36,8 +36,10 @@ static const char usage[] =
                 "  --bad WAY [--every N]      every Nth frame is wrong (\"list\" prints the ways)\n"
                 "  --skip N [--every N]       before every Nth frame so many numbers are skipped\n"
                 "  --reply                    ask for a reply to each frame\n"
+                "  --leased                   leased memory where it is needed, written in place\n"
                 "  --no-modes, --no-format, --ignore-window, --ignore-stop, --quiet, --verbose\n"
-                "On stdin: send [WAY] | skip N | state STATE [REASON] | pause | resume | destroy | quit\n";
+                "On stdin: send [WAY] | skip N | forget | state STATE [REASON] | pause | resume | destroy | "
+                "quit\n";
 
 /* Beginning */
 
@@ -86,6 +88,15 @@ static int modes_send(Publisher *p) {
 
         if (p->no_modes)
                 return 0;
+        if (p->leased) {
+                r = sd_bus_call_method(p->channel, NULL, FB_PATH_PUBLICATION, FB_IFACE_PUBLICATION,
+                                       "Describe", &error, NULL, "a{sv}", 1, FB_KEY_MEMORY, "as", 1,
+                                       "leased");
+                if (r < 0) {
+                        publisher_error(p, "Describe", &error, r);
+                        return r;
+                }
+        }
         snprintf(mode, sizeof(mode), "%s:%ux%u@%u/1", p->format_word, p->width, p->height, p->rate);
         if (p->modes.n_modes == 0)
                 (void)options_add_mode(&p->modes, mode);
@@ -139,6 +150,8 @@ static void on_command(char **words, void *userdata) {
                 call_print(p, "Destroy", NULL, NULL);
         else if (strcmp(words[0], "state") == 0 && words[1])
                 call_print(p, "State", words[1], words[2] ?: "");
+        else if (strcmp(words[0], "forget") == 0)
+                (void)publisher_forget(p);
         else if (strcmp(words[0], "pause") == 0)
                 p->running = false;
         else if (strcmp(words[0], "resume") == 0 && !p->running) {
@@ -212,6 +225,7 @@ static const struct {
         size_t offset;
 } flags[] = {
                 {"burst", offsetof(Publisher, burst)},
+                {"leased", offsetof(Publisher, leased)},
                 {"stay", offsetof(Publisher, stay)},
                 {"reply", offsetof(Publisher, reply)},
                 {"no-modes", offsetof(Publisher, no_modes)},
@@ -330,8 +344,12 @@ static void publisher_finish(Publisher *p) {
         json_u64("released", p->released);
         json_u64("unreleased", p->n_unreleased);
         json_u64("refused", p->n_refused);
+        json_u64("buffers", p->pool.n_made);
+        json_u64("lent", pool_count(&p->pool, true));
+        json_u64("retired", p->pool.n_retired);
         json_u64("problems", p->n_problems);
         json_end();
+        pool_done(&p->pool);
 }
 
 int main(int argc, char **argv) {

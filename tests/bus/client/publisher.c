@@ -88,15 +88,51 @@ static void frame_print(Publisher *p, const MadeFrame *f, const char *bad, int r
         json_end();
 }
 
+/* What receivers may hold, and some to fill meanwhile. */
+static size_t pool_max(const Publisher *p) {
+        return p->n_buffers + 3 < FB_BUFFERS_MAX ? p->n_buffers + 3 : FB_BUFFERS_MAX;
+}
+
+static bool is_needed(const Publisher *p, uint32_t kind) {
+        bool leased = p->leased && (p->memories & (1u << FB_MEMORY_LEASED));
+
+        return kind == FB_MEMORY_LEASED ? leased : !leased || (p->memories & (1u << FB_MEMORY_SEALED));
+}
+
+/* The same picture in a slot of the pool, which it had other pictures in before. */
+static int leased_send(Publisher *p, const MadeFrame *sealed) {
+        MadeFrame f = *sealed;
+        PoolSlot *slot;
+        int r;
+
+        r = pool_get(&p->pool, p->picture.size, pool_max(p), &slot);
+        if (r < 0)
+                return r;
+        memcpy(slot->data, p->picture.data, p->picture.size);
+        f.flags = FB_MEMORY_LEASED << FB_FRAME_MEMORY_SHIFT;
+        f.buffer = slot->id;
+        f.n_fds = 1;
+        f.fds[0] = slot->fd;
+        r = frame_send(p, &f);
+        if (r >= 0)
+                slot->seq = f.seq;
+        return r;
+}
+
 int publisher_send(Publisher *p, const char *bad) {
+        bool leased = !bad && is_needed(p, FB_MEMORY_LEASED);
         MadeFrame f;
         int r;
 
         r = made_frame_new(&f, &p->picture, p->seq, p->format);
         if (r >= 0 && bad)
                 r = made_frame_spoil(&f, &p->picture, bad);
-        if (r >= 0)
+        if (r >= 0 && leased)
+                f.flags |= FB_FRAME_PAIRED;
+        if (r >= 0 && (bad || is_needed(p, FB_MEMORY_SEALED)))
                 r = frame_send(p, &f);
+        if (r >= 0 && leased)
+                r = leased_send(p, &f);
         frame_print(p, &f, bad, r);
         made_frame_done(&f);
         if (r < 0)
@@ -110,6 +146,8 @@ int publisher_send(Publisher *p, const char *bad) {
 }
 
 static bool publisher_has_room(const Publisher *p) {
+        if (is_needed(p, FB_MEMORY_LEASED)) /* the window is for what is sealed */
+                return pool_has_room(&p->pool, pool_max(p));
         return p->ignore_window || p->n_unreleased < FB_PUBLISHER_WINDOW;
 }
 
@@ -186,6 +224,23 @@ int publisher_wake(Publisher *p) {
 
 /* What the broker says */
 
+static int memories_read(Publisher *p, sd_bus_message *m) {
+        const char *word;
+        uint32_t kind;
+        int r;
+
+        p->memories = 0;
+        r = sd_bus_message_enter_container(m, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read_basic(m, 's', &word)) > 0)
+                if (fb_memory_from_string(word, &kind))
+                        p->memories |= 1u << kind;
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int mode_read(Publisher *p, sd_bus_message *m) {
         uint32_t fourcc = p->picture.fourcc, width = p->width, height = p->height;
         const char *key;
@@ -200,6 +255,10 @@ static int mode_read(Publisher *p, sd_bus_message *m) {
                         r = sd_bus_message_read(m, "v", "u", &width);
                 else if (strcmp(key, FB_KEY_HEIGHT) == 0)
                         r = sd_bus_message_read(m, "v", "u", &height);
+                else if (strcmp(key, FB_KEY_BUFFERS) == 0)
+                        r = sd_bus_message_read(m, "v", "u", &p->n_buffers);
+                else if (strcmp(key, FB_KEY_MEMORY) == 0)
+                        r = memories_read(p, m);
                 else
                         r = sd_bus_message_skip(m, "v");
                 if (r >= 0)
@@ -267,6 +326,8 @@ static void publisher_on_release(Publisher *p, sd_bus_message *m) {
                 }
                 memmove(&p->unreleased[i], &p->unreleased[i + 1], (--p->n_unreleased - i) * sizeof(uint64_t));
                 p->released++;
+                if (pool_released(&p->pool, seqs[k]) < 0)
+                        publisher_problem(p, "released memory cannot be sealed", seqs[k]);
         }
         if (p->verbose) {
                 json_begin("released");
@@ -276,6 +337,40 @@ static void publisher_on_release(Publisher *p, sd_bus_message *m) {
         if (p->burst && p->running)
                 (void)publisher_wake(p);
         publisher_check_finished(p);
+}
+
+static void publisher_on_retire(Publisher *p, sd_bus_message *m) {
+        const uint64_t *ids;
+        size_t size;
+        int r;
+
+        if (sd_bus_message_read_array(m, 't', (const void **)&ids, &size) < 0) {
+                publisher_problem(p, "Retire does not have its signature", 0);
+                return;
+        }
+        for (size_t k = 0; k < size / sizeof(*ids); k++) {
+                r = pool_retire(&p->pool, ids[k]);
+                if (r < 0)
+                        publisher_problem(p, r == -ENOENT ? "retired what is not there" : "cannot be sealed",
+                                          ids[k]);
+        }
+        json_begin("retired");
+        json_u64_array("buffers", ids, size / sizeof(*ids));
+        json_end();
+}
+
+int publisher_forget(Publisher *p) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        uint64_t ids[FB_BUFFERS_MAX];
+        size_t n = pool_forget(&p->pool, ids);
+        int r;
+
+        r = publisher_new_call(p, &m, "Forget");
+        if (r >= 0)
+                r = sd_bus_message_append_array(m, 't', ids, n * sizeof(*ids));
+        if (r >= 0)
+                r = sd_bus_message_set_expect_reply(m, false);
+        return r < 0 ? r : sd_bus_send(p->channel, m, NULL);
 }
 
 static void publisher_on_refused(Publisher *p, sd_bus_message *m) {
@@ -311,6 +406,8 @@ int publisher_on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 p->running = p->running && p->ignore_stop;
         } else if (sd_bus_message_is_signal(m, NULL, "Release"))
                 publisher_on_release(p, m);
+        else if (sd_bus_message_is_signal(m, NULL, "Retire"))
+                publisher_on_retire(p, m);
         else if (sd_bus_message_is_signal(m, NULL, "Refused"))
                 publisher_on_refused(p, m);
         return 1;

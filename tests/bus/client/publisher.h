@@ -9,6 +9,7 @@
 
 #include "tests/bus/client/bad-frames.h"
 #include "tests/bus/client/options.h"
+#include "tests/bus/client/pool.h"
 
 #define UNRELEASED_MAX 4096
 
@@ -18,6 +19,7 @@ typedef struct Publisher {
         uint32_t width, height, rate;
         uint64_t frames, every, skip, seconds;
         int fd;
+        bool leased; /* can be made */
         bool reply, burst, quiet, verbose, no_modes, no_format, ignore_window, ignore_stop, stay;
 
         sd_event *event;
@@ -25,6 +27,8 @@ typedef struct Publisher {
         sd_event_source *tick, *again;
         bool running, finished, lingering;
         Picture picture;
+        Pool pool;
+        uint32_t memories, n_buffers; /* as Start said */
         uint32_t format;
         uint64_t seq, sent, n_bad, dropped, skipped, released, n_refused, n_replies, n_problems;
         uint64_t unreleased[UNRELEASED_MAX];
@@ -44,6 +48,9 @@ int publisher_wake(Publisher *p);
 
 /* The next frame, outside of the rhythm; @bad NULL: a right one. */
 int publisher_send(Publisher *p, const char *bad);
+
+/* Frees the slots that are not lent, and says so. */
+int publisher_forget(Publisher *p);
 
 /* For p->tick (timer), p->again (defer) and the channel's filter; userdata is the Publisher. */
 int publisher_on_tick(sd_event_source *source, uint64_t usec, void *userdata);
