@@ -49,8 +49,7 @@ int grab_open(Grab *g, const Card *c, uint32_t fb_id) {
         return 0;
 }
 
-/* The first plane that is in the same memory. */
-static size_t grab_get_owner(const Grab *g, size_t plane) {
+size_t grab_get_owner(const Grab *g, size_t plane) {
         for (size_t i = 0; i < plane; i++)
                 if (g->handles[i] == g->handles[plane])
                         return i;

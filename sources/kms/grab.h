@@ -33,6 +33,9 @@ typedef struct Grab {
  */
 int grab_open(Grab *g, const Card *c, uint32_t fb_id);
 
+/* The first plane that is in the same memory as @plane. */
+size_t grab_get_owner(const Grab *g, size_t plane);
+
 /* Maps what @plan needs. -ERANGE: the memory is smaller than that; else what no method could do. */
 int grab_map(Grab *g, const CopyPlan *plan, GrabMethod method);
 

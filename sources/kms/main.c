@@ -162,6 +162,7 @@ int main(int argc, char **argv) {
         if (r != 0)
                 return r;
         monitor_probe(&m);
+        monitor_offer_memory(&m);
         if (!m.options.description && m.description[0])
                 m.options.description = m.description;
         if (!m.program.done) {

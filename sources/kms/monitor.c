@@ -164,6 +164,7 @@ static void monitor_set_phase(Monitor *m, MonitorPhase phase, uint64_t due_ns) {
 
 static void monitor_stop(Monitor *m) {
         monitor_close(m);
+        monitor_forget_loans(m);
         monitor_set_phase(m, MONITOR_IDLE, UINT64_MAX);
         m->state[0] = '\0'; /* the broker has its own word for that */
 }
@@ -181,8 +182,8 @@ static void monitor_set_pace(Monitor *m, uint64_t now_ns) {
 
 /* ---- frames ---- */
 
-static void monitor_push(Monitor *m, const CopyPlan *plan, framebus_buffer *buffer_consume,
-                         const Vblank *vblank, uint64_t now_ns) {
+static struct framebus_push_info monitor_describe(const Monitor *m, const CopyPlan *plan,
+                                                  const Vblank *vblank, uint64_t now_ns) {
         struct framebus_push_info info = {
                 .version = FRAMEBUS_PUSH_INFO_VERSION,
                 .flags = m->discontinuity ? FRAMEBUS_FRAME_DISCONTINUITY : 0,
@@ -193,20 +194,29 @@ static void monitor_push(Monitor *m, const CopyPlan *plan, framebus_buffer *buff
         };
 
         memcpy(info.planes, plan->planes, sizeof info.planes);
-        if (program_push_buffer(&m->program, buffer_consume, &info))
+        return info;
+}
+
+static void monitor_pushed(Monitor *m, bool went_out) {
+        if (went_out)
                 m->discontinuity = false;
         monitor_tell(m, "streaming", "");
+}
+
+static int monitor_plan(const Monitor *m, const Grab *g, CopyPlan *ret_plan) {
+        const Viewport view = { m->screen.x, m->screen.y, m->screen.width, m->screen.height };
+
+        return copyplan_make(&g->info, &view, ret_plan);
 }
 
 /* Copies what @g is. Returns 1 with *ret_buffer, 0: not this one, the state says why; negative errno: the
  * program has failed. */
 static int monitor_copy(Monitor *m, Grab *g, CopyPlan *ret_plan, framebus_buffer **ret_buffer) {
         _cleanup_(framebus_buffer_discardp) framebus_buffer *buffer = NULL;
-        const Viewport view = { m->screen.x, m->screen.y, m->screen.width, m->screen.height };
         char reason[256];
         int r;
 
-        r = copyplan_make(&g->info, &view, ret_plan);
+        r = monitor_plan(m, g, ret_plan);
         if (r >= 0)
                 r = grab_map(g, ret_plan, m->method);
         if (r >= 0)
@@ -249,11 +259,31 @@ static bool monitor_look(Monitor *m) {
         return false;
 }
 
+/* False: it is to be copied, or to be found out why it cannot be. */
+static bool monitor_try_to_lend(Monitor *m, const Grab *g, const Vblank *vblank, uint64_t now_ns) {
+        struct framebus_push_info info;
+        CopyPlan plan;
+        int r;
+
+        if (monitor_plan(m, g, &plan) < 0)
+                return false;
+        if (monitor_tell_mode(m, g, &plan) < 0)
+                return true;
+        info = monitor_describe(m, &plan, vblank, now_ns);
+        r = monitor_lend(m, g, &plan, &info);
+        if (r < 0)
+                return false;
+        m->pace.fb_id = m->screen.fb_id;
+        monitor_pushed(m, r > 0);
+        return true;
+}
+
 /* One attempt at m->screen.fb_id. True: done with, one way or another. */
 static bool monitor_grab(Monitor *m, bool last, const Vblank *vblank, uint64_t now_ns) {
         _cleanup_(framebus_buffer_discardp) framebus_buffer *buffer = NULL;
         _cleanup_(grab_close) Grab g = GRAB_NULL;
         uint32_t fb_id = m->screen.fb_id;
+        struct framebus_push_info info;
         CopyPlan plan;
         int r = grab_open(&g, monitor_get_card(m), fb_id);
 
@@ -263,6 +293,8 @@ static bool monitor_grab(Monitor *m, bool last, const Vblank *vblank, uint64_t n
                 monitor_fail(m, r, monitor_get_card(m)->path, "asking for the framebuffer");
                 return true;
         }
+        if (monitor_is_lending(m) && monitor_try_to_lend(m, &g, vblank, now_ns))
+                return true;
         if (monitor_copy(m, &g, &plan, &buffer) <= 0 || !monitor_look(m))
                 return true;
         if (m->screen.fb_id != fb_id) {
@@ -271,7 +303,8 @@ static bool monitor_grab(Monitor *m, bool last, const Vblank *vblank, uint64_t n
                 monitor_note_torn(m);
         }
         m->pace.fb_id = fb_id;
-        monitor_push(m, &plan, take_ptr(buffer), vblank, now_ns);
+        info = monitor_describe(m, &plan, vblank, now_ns);
+        monitor_pushed(m, program_push_buffer(&m->program, take_ptr(buffer), &info));
         return true;
 }
 
@@ -400,13 +433,13 @@ void monitor_run(Monitor *m) {
                         monitor_on_time(m);
         }
         monitor_stop(m);
+        lender_deinit(&m->lender);
 }
 
 /* ---- what there is ---- */
 
 /* Offers what is shown now. Negative errno: the program has failed. */
 static int monitor_offer_shown(Monitor *m) {
-        const Viewport view = { m->screen.x, m->screen.y, m->screen.width, m->screen.height };
         _cleanup_(grab_close) Grab g = GRAB_NULL;
         CopyPlan plan;
         int r;
@@ -416,7 +449,7 @@ static int monitor_offer_shown(Monitor *m) {
                 monitor_fail(m, r, monitor_get_card(m)->path, "asking for the framebuffer");
                 return r;
         }
-        if (r >= 0 && copyplan_make(&g.info, &view, &plan) >= 0)
+        if (r >= 0 && monitor_plan(m, &g, &plan) >= 0)
                 m->offer = (struct framebus_mode){
                         .fourcc = g.info.fourcc,
                         .width = plan.width,

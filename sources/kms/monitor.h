@@ -8,6 +8,7 @@
 #include "sources/common/program.h"
 #include "sources/kms/card.h"
 #include "sources/kms/grab.h"
+#include "sources/kms/lender.h"
 #include "sources/kms/pace.h"
 #include "sources/kms/screens.h"
 
@@ -31,6 +32,7 @@ typedef struct Monitor {
         ScreenWish wish;
         GrabMethod method;
         struct framebus_fraction in_place;
+        Lender lender;
 
         Card cards[CARDS_MAX];
         Screen screen; /* unless idle; its card is open while running */
@@ -59,6 +61,18 @@ void monitor_probe(Monitor *m);
 
 /* Does what the broker asks, until the program is done. */
 void monitor_run(Monitor *m);
+
+/* ---- monitor-lend.c ---- */
+
+/* Before program_publish(). */
+void monitor_offer_memory(Monitor *m);
+/* Whether somebody asked for dma-bufs. */
+bool monitor_is_lending(const Monitor *m);
+/* Lends what @g is as a frame that @info describes but for the memory. Returns 1; 0: it did not go out, which
+ * was counted; -EBUSY: somebody has it still; else what exporting failed with. */
+int monitor_lend(Monitor *m, const Grab *g, const CopyPlan *plan, struct framebus_push_info *info);
+/* Closes what nobody has. */
+void monitor_forget_loans(Monitor *m);
 
 /* ---- monitor-tell.c ---- */
 

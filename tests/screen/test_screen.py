@@ -17,6 +17,7 @@ from gi.repository import GLib
 KMS = fbtest.build_path('sources/framebus-kms')
 XR24, BX24 = (struct.unpack('<I', name)[0] for name in (b'XR24', b'BX24'))
 DISCONTINUITY = 1 << 2
+VOLATILE = 1 << 4
 
 
 def find_card(*drivers):
@@ -143,6 +144,30 @@ class ScreenTest(programs.TestCase):
             f.write('on')
         self.wait_picture(client, compositor.tell('flip'))
         self.assertEqual(self.source_get('screen', 'State'), 'streaming')
+
+    def test_lent(self):
+        """To who asks for a dma-buf nothing is copied: flagged volatile, the same two framebuffers again and again, and
+        what is drawn into them is seen. Who does not ask gets a copy of the same picture."""
+        self.start({'screen': screen(VIRTIO[0])})
+        compositor = self.enter(Compositor(VIRTIO))
+        crc = compositor.tell('mode XR24 320x240')
+        client = self.client('screen', 'peer', '--checksum', '--opt', 'memory=as:dmabuf')
+        copier = self.watch('screen')
+        wanted = [crc]
+        for _ in range(5):
+            for viewer in client, copier:
+                self.wait_picture(viewer, wanted[-1])
+            wanted.append(compositor.tell('flip'))
+        self.wait_picture(client, wanted[-1])
+        frames = client.frames()
+        self.assertEqual([e['crc32'] for e in frames], [[crc] for crc in wanted])
+        self.assertEqual({e['memory'] for e in frames}, {'dmabuf'})
+        self.assertEqual({e['memory'] for e in copier.frames()}, {'sealed'})
+        self.assertTrue(all(e['flags'] & VOLATILE for e in frames))
+        self.assertFalse(any(e['flags'] & VOLATILE for e in copier.frames()))
+        self.assertEqual(len({e['buffer'] for e in frames}), 2)
+        client.quit()
+        copier.quit()
 
     def test_second_screen(self):
         """Two screens at once, one of them published by hand, in another format and read in another way; drawing in

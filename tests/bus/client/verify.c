@@ -103,11 +103,34 @@ int seen_frame_read(SeenFrame *f, sd_bus_message *m, Problems *problems) {
         return 0;
 }
 
+static void dmabuf_check(SeenFrame *f, size_t i, Problems *problems) {
+        char link[64], target[64] = "";
+        off_t size = lseek(f->fds[i], 0, SEEK_END);
+        struct stat st;
+
+        snprintf(link, sizeof link, "/proc/self/fd/%d", f->fds[i]);
+        if (readlink(link, target, sizeof target - 1) < 0 || strncmp(target, "/dmabuf:", 8) != 0 ||
+            size <= 0 || fstat(f->fds[i], &st) < 0) {
+                problems_add(problems, "not a dma-buf");
+                return;
+        }
+        f->sizes[i] = size;
+        f->inodes[i] = st.st_ino;
+        if ((fcntl(f->fds[i], F_GETFL) & O_ACCMODE) != O_RDONLY)
+                problems_add(problems, "a dma-buf that can be written to");
+}
+
 static void memory_check(SeenFrame *f, size_t i, Problems *problems) {
         struct statfs fs;
         struct stat st;
         int seals;
 
+        if (!(fcntl(f->fds[i], F_GETFD) & FD_CLOEXEC))
+                problems_add(problems, "not close-on-exec");
+        if (f->kind == FB_MEMORY_DMABUF) {
+                dmabuf_check(f, i, problems);
+                return;
+        }
         if (fstat(f->fds[i], &st) < 0 || !S_ISREG(st.st_mode)) {
                 problems_add(problems, "not a file");
                 return;
@@ -127,13 +150,11 @@ static void memory_check(SeenFrame *f, size_t i, Problems *problems) {
         if (f->kind == FB_MEMORY_LEASED &&
             ((seals & SEALS_SIZE) != SEALS_SIZE || !(seals & (F_SEAL_FUTURE_WRITE | F_SEAL_WRITE))))
                 problems_add(problems, "not sealed as leased memory is");
-        if (!(fcntl(f->fds[i], F_GETFD) & FD_CLOEXEC))
-                problems_add(problems, "not close-on-exec");
 }
 
 void seen_frame_check(SeenFrame *f, Problems *problems) {
-        if (f->kind != FB_MEMORY_SEALED && f->kind != FB_MEMORY_LEASED)
-                problems_add(problems, "memory of a kind that was not asked for");
+        if (f->kind > FB_MEMORY_DMABUF)
+                problems_add(problems, "memory of an unknown kind");
         if ((f->kind == FB_MEMORY_SEALED) != (f->buffer == 0))
                 problems_add(problems, "a buffer's number that is missing, or too much");
         if (f->flags & FB_FRAME_PAIRED)
@@ -152,9 +173,7 @@ void seen_frame_check(SeenFrame *f, Problems *problems) {
         }
 }
 
-static void memory_attack(uint32_t kind, int fd, uint64_t size, Problems *problems) {
-        void *p;
-
+static void file_attack(uint32_t kind, int fd, uint64_t size, Problems *problems) {
         if (pwrite(fd, "x", 1, 0) >= 0 || errno != EPERM)
                 problems_add(problems, "pwrite did not fail with EPERM");
         if (ftruncate(fd, 0) >= 0 || errno != EPERM)
@@ -165,6 +184,13 @@ static void memory_attack(uint32_t kind, int fd, uint64_t size, Problems *proble
                 problems_add(problems, "punching a hole succeeded");
         if (kind == FB_MEMORY_SEALED && fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) >= 0)
                 problems_add(problems, "adding a seal succeeded");
+}
+
+static void memory_attack(uint32_t kind, int fd, uint64_t size, Problems *problems) {
+        void *p;
+
+        if (kind != FB_MEMORY_DMABUF)
+                file_attack(kind, fd, size, problems);
         p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (p != MAP_FAILED) {
                 problems_add(problems, "a writable shared mapping succeeded");
@@ -177,9 +203,15 @@ void seen_frame_attack(const SeenFrame *f, Problems *problems) {
                 memory_attack(f->kind, f->fds[i], f->sizes[i], problems);
 }
 
+/* Not every device maps privately; of a memfd, a shared mapping could keep its owner from sealing it. */
+static uint8_t *memory_map(const SeenFrame *f, size_t i) {
+        return mmap(NULL, f->sizes[i], PROT_READ, f->kind == FB_MEMORY_DMABUF ? MAP_SHARED : MAP_PRIVATE,
+                    f->fds[i], 0);
+}
+
 int seen_frame_checksum(SeenFrame *f) {
         for (size_t i = 0; i < f->n_fds; i++) {
-                uint8_t *data = mmap(NULL, f->sizes[i], PROT_READ, MAP_PRIVATE, f->fds[i], 0);
+                uint8_t *data = memory_map(f, i);
 
                 if (data == MAP_FAILED)
                         return -errno;
@@ -196,7 +228,7 @@ int seen_frame_save(const SeenFrame *f, const char *path) {
 
         for (size_t i = 0; i < f->n_planes && r >= 0; i++) {
                 const SeenPlane *p = &f->planes[i];
-                uint8_t *data = mmap(NULL, f->sizes[p->memory], PROT_READ, MAP_PRIVATE, f->fds[p->memory], 0);
+                uint8_t *data = memory_map(f, p->memory);
 
                 if (data == MAP_FAILED)
                         r = -errno;
