@@ -273,6 +273,7 @@ void attach_forget(framebus_subscription *sub) {
         sub->timer = sd_event_source_disable_unref(sub->timer);
         sub->channel = channel_free(sub->channel);
         sub->format = format_ref_unref(sub->format);
+        sub->maps = maps_free(sub->maps);
         free(take_ptr(sub->owner));
         free(take_ptr(sub->path));
         sub->n_releases = 0;

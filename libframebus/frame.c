@@ -28,8 +28,11 @@ struct framebus_frame {
         List link;                  // framebus_subscription::frames
         uint64_t generation;
         struct framebus_plane planes[FB_PLANES_MAX];
-        void *maps[FB_MEMORIES_MAX];
-        size_t map_sizes[FB_MEMORIES_MAX];
+        struct {
+                const void *data; /* NULL: not mapped */
+                size_t size;
+                Map *kept; /* of the subscription's; NULL: the frame's own */
+        } maps[FB_MEMORIES_MAX];
 };
 
 framebus_frame *held_frame_new(framebus_subscription *sub, Frame *frame) {
@@ -66,10 +69,14 @@ void held_frames_disown(framebus_subscription *sub) {
 }
 
 static void frame_unmap_memory(framebus_frame *f, size_t memory) {
-        if (!f->maps[memory])
+        if (f->maps[memory].kept) {
+                map_put(f->maps[memory].kept);
+                return;
+        }
+        if (!f->maps[memory].data)
                 return;
         memory_end_read(framebus_frame_get_memory(f), f->frame->fds[memory]);
-        (void)munmap(f->maps[memory], f->map_sizes[memory]);
+        (void)munmap((void *)f->maps[memory].data, f->maps[memory].size);
 }
 
 FB_PUBLIC framebus_frame *framebus_frame_ref(framebus_frame *frame) {
@@ -158,31 +165,49 @@ FB_PUBLIC const struct framebus_plane *framebus_frame_get_plane(const framebus_f
         return plane < frame->frame->n_planes ? &frame->planes[plane] : NULL;
 }
 
+/* Leased memory comes again: its mapping is the subscription's, as long as there is one. */
+static bool frame_may_keep(const framebus_frame *f) {
+        return framebus_frame_get_memory(f) == FRAMEBUS_MEMORY_LEASED && f->sub &&
+               f->generation == f->sub->generation;
+}
+
 /* One mapping a memory, up to the end of its last plane. */
-static int frame_map_memory(framebus_frame *f, uint32_t memory) {
+static int frame_map_own(framebus_frame *f, uint32_t memory) {
         enum framebus_memory kind = framebus_frame_get_memory(f);
+        int fd = f->frame->fds[memory], r;
         uint64_t end = 0;
         void *p;
-        int r;
 
-        if (f->maps[memory])
-                return 0;
         for (size_t i = 0; i < f->frame->n_planes; i++)
                 if (f->planes[i].memory == memory)
                         end = FB_MAX(end, f->planes[i].offset + f->planes[i].size);
         if (end > SIZE_MAX)
                 return -EOVERFLOW;
-        r = memory_map(kind, f->frame->fds[memory], (size_t)end, &p);
+        r = memory_map(kind, fd, (size_t)end, &p);
         if (r < 0)
                 return r;
-        r = memory_begin_read(kind, f->frame->fds[memory]);
+        r = memory_begin_read(kind, fd);
         if (r < 0) {
                 (void)munmap(p, (size_t)end);
                 return r;
         }
-        f->maps[memory] = p;
-        f->map_sizes[memory] = (size_t)end;
+        f->maps[memory].data = p;
+        f->maps[memory].size = (size_t)end;
         return 0;
+}
+
+static int frame_map_memory(framebus_frame *f, uint32_t memory) {
+        int r;
+
+        if (f->maps[memory].data)
+                return 0;
+        if (!frame_may_keep(f))
+                return frame_map_own(f, memory);
+        r = maps_get(&f->sub->maps, f->frame->meta.buffer, memory, f->frame->fds[memory],
+                     &f->maps[memory].kept);
+        if (r >= 0)
+                f->maps[memory].data = map_get_data(f->maps[memory].kept, &f->maps[memory].size);
+        return r;
 }
 
 FB_PUBLIC int framebus_frame_map(framebus_frame *frame, size_t plane, const void **ret_data,
@@ -195,7 +220,7 @@ FB_PUBLIC int framebus_frame_map(framebus_frame *frame, size_t plane, const void
         r = frame_map_memory(frame, p->memory);
         if (r < 0)
                 return r;
-        *ret_data = (const char *)frame->maps[p->memory] + p->offset;
+        *ret_data = (const char *)frame->maps[p->memory].data + p->offset;
         *ret_size = (size_t)p->size;
         return 0;
 }

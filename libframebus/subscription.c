@@ -160,6 +160,7 @@ static void on_format(framebus_subscription *sub, sd_bus_message *m) {
                 return;
         format_ref_unref(sub->format);
         sub->format = ref;
+        sub->maps = maps_free(sub->maps); /* other frames, other buffers */
         subscription_tell(sub, format, format, &ref->public_mode);
 }
 

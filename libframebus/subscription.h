@@ -5,6 +5,7 @@
 
 #include "interfaces/wire.h"
 #include "libframebus/connection.h"
+#include "libframebus/maps.h"
 #include "libframebus/mode.h"
 #include "libframebus/options.h"
 #include "wire/channel.h"
@@ -42,6 +43,7 @@ struct framebus_subscription {
         Granted granted;
 
         FormatRef *format; /* as FormatChanged told last */
+        Maps *maps;        /* of its leased memory */
         List frames;       // framebus_frame::link; held by the program
         uint64_t generation; /* of the attachment: frames of an earlier one are not released any more */
         uint64_t releases[FB_WINDOW_MAX];
