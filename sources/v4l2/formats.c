@@ -2,8 +2,8 @@
 /*
  * Each line was compared by bytes with the comments of videodev2.h and drm_fourcc.h, since names and codes
  * mislead: V4L2's RGB24 is DRM's BGR888, and AYUV is the same code for opposite orders of the bytes. A test
- * does it again, as far as the comments go; another lets a driver draw. Bayer, packed 10-bit grey, tiles and
- * what only one camera makes have no DRM name and are not here.
+ * does it again, as far as the comments go; another lets a driver draw. What is not here is in
+ * formats-refused.c, with the reason.
  *
  * The order is the order of preference among raw formats of the same size and rate.
  */

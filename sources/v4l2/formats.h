@@ -19,6 +19,9 @@ typedef struct PixelFormat {
 /* NULL: a format that DRM does not have. */
 const PixelFormat *pixel_format_find(uint32_t v4l2);
 
+/* Why pixel_format_find() does not have it, for people. */
+const char *pixel_format_why_not(uint32_t v4l2);
+
 /* The order in which formats are offered, 0 first. */
 const PixelFormat *pixel_format_get(size_t rank); /* NULL: there are no more */
 size_t pixel_format_get_rank(const PixelFormat *f);

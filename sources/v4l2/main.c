@@ -123,8 +123,10 @@ static void print_modes(const Camera *c) {
                                m->rate_min.den, m->rate_max.num, m->rate_max.den);
                 printf("\n");
         }
-        if (c->table.n_unknown)
-                printf("%zu formats that DRM has no name for\n", c->table.n_unknown);
+        for (size_t i = 0; i < c->table.n_unknown; i++)
+                printf("%s of V4L2 is not offered: %s\n",
+                       framebus_fourcc_to_string(c->table.unknown[i], name),
+                       pixel_format_why_not(c->table.unknown[i]));
         if (c->table.n_left_out)
                 printf("%zu modes or more for which there is no room\n", c->table.n_left_out);
 }

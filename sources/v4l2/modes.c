@@ -18,6 +18,7 @@
 #include "sources/v4l2/formats.h"
 
 #define CANDIDATES_MAX 16384u
+#define BIG_ENDIAN_BIT (1u << 31)
 #define RANK_COMPRESSED 1u /* before all raw ones when it comes to keeping rates apart */
 #define FAST           24u /* frames a second: less is a slide show */
 
@@ -282,9 +283,10 @@ int modes_enumerate(const Device *d, ModeTable *ret_table) {
 }
 
 void modes_log(const ModeTable *t, const char *path) {
-        if (t->n_unknown)
-                log_debug("%s: %zu pixel formats have no name in DRM and are not offered", path,
-                          t->n_unknown);
+        for (size_t i = 0; i < t->n_unknown; i++)
+                log_debug("%s: %.4s is not offered: %s", path,
+                          (const char *)&(uint32_t){ t->unknown[i] & ~BIG_ENDIAN_BIT },
+                          pixel_format_why_not(t->unknown[i]));
         if (t->n_merged)
                 log_debug("%s: so many modes that of %zu formats, out of %zu, the rates are told as ranges",
                           path, t->n_merged, t->n_formats);

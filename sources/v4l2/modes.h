@@ -13,7 +13,8 @@ typedef struct ModeTable {
         size_t n_modes;
         uint32_t formats[MODES_FORMATS_MAX]; /* of V4L2, that these modes are made with */
         size_t n_formats;
-        size_t n_unknown;  /* formats of the device that DRM has no name for */
+        uint32_t unknown[MODES_FORMATS_MAX]; /* formats of the device that are not offered, */
+        size_t n_unknown;                    /* as far as there is room */
         /* formats of which all rates of a size are one mode with a range, for lack of room */
         size_t n_merged;
         size_t n_left_out; /* modes (at least) for which there was no room at all */

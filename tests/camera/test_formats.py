@@ -112,9 +112,10 @@ class CameraTest(programs.TestCase):
             granted = self.change(*wanted)
             self.assertEqual((granted['width'], granted['height']), wanted[1:3])
             viewer = viewers[i % len(viewers)]
-            fbtest.wait_until(lambda v=viewer, g=granted: any(
-                e['mode']['fourcc'] == g['fourcc'] and e['mode']['width'] == g['width'] for e in v.events('format')[-1:]),
-                60, f'change {i}', interval=0.2)
+            is_it = {key: granted[key] for key in ('fourcc', 'width', 'height')}.items()
+            fbtest.wait_until(lambda v=viewer, it=is_it: any(it <= {k: e['mode'][k] for k, _ in it}.items()
+                                                             for e in v.events('format')[-1:]),
+                              60, f'change {i}', interval=0.2)
             viewer.wait_frames(len(viewer.frames()) + i % 3, 60)
         sizes = {(code(f), w, h): w * h * density // 4 for f, w, h, density in CHANGES}
         pictures = {}

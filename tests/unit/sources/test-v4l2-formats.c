@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The layouts that framebus-v4l2 makes are those that a broker takes, for every format that both know. */
 #include <drm_fourcc.h>
+#include <linux/videodev2.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
@@ -57,6 +58,14 @@ int main(void) {
                         check_layout(f, what, 176, 44);
                 }
         }
+        for (size_t i = 0; (f = pixel_format_get(i)); i++)
+                CHECK_STR("not refused", pixel_format_why_not(f->v4l2), "nothing is known of it");
+        CHECK(strstr(pixel_format_why_not(V4L2_PIX_FMT_SBGGR8), "neighbours"));
+        CHECK(strstr(pixel_format_why_not(V4L2_PIX_FMT_H264_NO_SC), "decode"));
+        CHECK(strstr(pixel_format_why_not(V4L2_PIX_FMT_NV12_4L4), "tiles"));
+        CHECK(strstr(pixel_format_why_not(v4l2_fourcc_be('N', 'T', '1', '2')), "tiles"));
+        CHECK_STR("not the same", pixel_format_why_not(v4l2_fourcc('N', 'T', '1', '2')),
+                  "nothing is known of it");
         CHECK(n_raw > 60 && n_compressed > 10);
         CHECK_INT("formats whose layout the broker does not know", n_unknown, 0);
         return check_end();

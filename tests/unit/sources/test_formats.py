@@ -125,6 +125,76 @@ class Formats(unittest.TestCase):
         for v4l2, name, args in self.rows_of('PLANAR', 'PLANAR_M'):
             self.check_planes(v4l2, name, args[-2:], re.search(r'(C[rb]) \(1\)', self.drm[name])[1])
 
+    def refused(self):
+        """{code: reason}, of formats-refused.c; a code is four characters, and True with swapped bytes."""
+        source = read('formats-refused.c', os.path.join(ROOT, 'sources/v4l2'))
+        table = source.partition('} refused[] = {')[2].partition('\n};')[0]
+        found = {}
+        for row in re.findall(r'\{ (.*?) \}', table, re.S):
+            why, codes, big_endian = (''.join(re.findall(r'"([^"]*)"', part)) for part in
+                                      re.findall(r'((?:"[^"]*"\s*)+)(?:,|$)', row))
+            for text, swapped in (codes, False), (big_endian, True):
+                self.assertEqual(len(text) % 4, 0, why)
+                for i in range(0, len(text), 4):
+                    self.assertNotIn((text[i:i + 4], swapped), found)
+                    found[text[i:i + 4], swapped] = why
+        return found
+
+    def offered(self):
+        """{V4L2's name: DRM's}, in the order of formats.c."""
+        source = read('formats.c', os.path.join(ROOT, 'sources/v4l2'))
+        rows = re.findall(r'^        (\w+)\((\w+)(?:, "(.{4})", "(.{4})"|, (\w+))?.*\),$', source, re.M)
+        self.assertGreater(len(rows), 90)
+        return {v: ('(as it is)' if macro == 'COMPRESSED' else newer or d) + ' with swapped bytes' *
+                (macro == 'SWAPPED') for macro, v, _code, newer, d in rows}
+
+    def all_of_v4l2(self):
+        """(name, (code, swapped), comment) of every pixel format in videodev2.h."""
+        return [(name, (''.join(code), bool(be)), comment) for name, be, *code, comment in
+                re.findall(r"#define V4L2_PIX_FMT_(\w+)\s+v4l2_fourcc(_be)?\('(.)', '(.)', '(.)', '(.)'\)"
+                           r'\s*(?:/\*\s*(.*?)\s*\*/)?', read('videodev2.h', '/usr/include/linux'))]
+
+    def test_each_is_offered_or_refused(self):
+        offered, refused = self.offered(), self.refused()
+        undecided = [name for name, code, _ in self.all_of_v4l2() if (name in offered) == (code in refused)]
+        if int(re.search(r'LINUX_VERSION_CODE (\d+)', read('version.h', '/usr/include/linux'))[1]) >> 8 <= 0x601:
+            self.assertEqual(undecided, [])     # later kernels may have more
+        self.assertGreater(len(offered) + len(refused), 200)
+
+    def test_what_is_refused_has_no_name_in_drm(self):
+        """No format that is refused has its components where one of DRM has them."""
+        words = {''.join(n for n, _ in c) + str([b for _, b in c]): name for name, c in
+                 ((name, components(said)) for name, said in self.drm.items() if said.startswith('['))}
+        refused, n = self.refused(), 0
+        for name, code, comment in self.all_of_v4l2():
+            found = re.fullmatch(r'\d+ +([A-Z]+)((?:-\d+)+)', comment or '')
+            if code not in refused or not found or len(found[1]) != found[2].count('-'):
+                continue
+            bits, n = [int(b) for b in found[2].split('-')[1:]], n + 1
+            for letters in {found[1], found[1].replace('A', 'X')}:      # of bytes in memory, or of a word
+                for order in ((letters[::-1], bits[::-1]) if set(bits) == {8} else (letters, bits),):
+                    self.assertNotIn(order[0] + str(order[1]), words, name)
+        self.assertGreater(n, 4)
+
+    def test_the_table_for_people(self):
+        """docs/formats.md is what the code says. FB_WRITE=1 writes it anew."""
+        offered, refused, lines = self.offered(), self.refused(), []
+        for name, code, _ in self.all_of_v4l2():
+            shown = code[0].rstrip() + '-BE' * code[1]
+            if name in offered:
+                lines.append(f'| {name} | {shown} | {offered[name]} |')
+            elif code in refused:
+                lines.append(f'| {name} | {shown} | refused: {refused[code]} |')
+        path = os.path.join(ROOT, 'docs/formats.md')
+        with open(path, encoding='utf-8') as f:
+            head, mark, table = f.read().partition('| --- | --- | --- |\n')
+        if os.environ.get('FB_WRITE') == '1':
+            with open(path, 'w', encoding='utf-8') as f:
+                f.write(head + mark + '\n'.join(lines) + '\n')
+        else:       # headers of other kernels have more or fewer
+            known = set(table.splitlines())
+            self.assertEqual([line for line in lines if line not in known], [])
+
     def test_names_of_newer_ones(self):
         """Codes that are spelt out are those of the headers, where these have them."""
         source = read('formats.c', os.path.join(ROOT, 'sources/v4l2'))
