@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Whatever subscribers, the source and the clock do, in any order: the sinks' own checks hold (exact gaps
- * above all), every frame is delivered, lost or held, credit is never exceeded, and no reference is left.
+ * above all), every frame is delivered, lost or held, credit is never exceeded, no reference is left, and no
+ * memory is filled while somebody may look at it (pool-fixture.h).
  * Runs are numbered; a number that fails can be given as the argument.
  */
-#include "tests/unit/stream-fixture.h"
+#include "tests/unit/pool-fixture.h"
 
-#define N_SINKS 4
+#define N_SINKS POOL_SINKS
 #define N_STEPS 600
 #define N_RUNS  400
 
@@ -19,6 +20,7 @@ static const Mode modes[] = {
 typedef struct Run {
         Source source;
         Sink sinks[N_SINKS];
+        Pool pool;
         uint64_t granted[N_SINKS]; /* the sequence number when it was added */
         uint32_t max_window[N_SINKS];
         uint32_t state;
@@ -40,6 +42,7 @@ static void add(Run *r, unsigned i) {
                 .max_rate = { one_in(r, 3) ? 1 + pick(r, 60) : 0, 1 },
                 .replay = pick(r, 2),
                 .must_release_first = one_in(r, 4),
+                .memories = pick(r, 8),
         };
 
         if (one_in(r, 3)) {
@@ -55,6 +58,11 @@ static void add(Run *r, unsigned i) {
         r->sinks[i].quiet = true;
         r->granted[i] = r->source.stream.seq;
         r->max_window[i] = options.window;
+}
+
+static void remove_sink(Run *r, unsigned i) {
+        sink_remove(&r->sinks[i]);
+        pool_sink_gone(&r->pool, i);
 }
 
 static void change_options(Run *r, unsigned i) {
@@ -74,7 +82,7 @@ static void act(Run *r, unsigned i) {
         }
         switch (pick(r, 40)) {
         case 0:
-                sink_remove(k);
+                remove_sink(r, i);
                 break;
         case 1:
                 change_options(r, i);
@@ -102,6 +110,26 @@ static void act(Run *r, unsigned i) {
         stream_reap(&r->source.stream);
 }
 
+/* In sealed memory, in another, or in both. */
+static void publish(Run *r) {
+        uint64_t n_skipped = one_in(r, 10) ? pick(r, 4) : 0;
+        uint32_t kind = pick(r, FB_MEMORY_KINDS);
+        Frame *f = kind != FB_MEMORY_SEALED ? pool_lend(&r->pool, kind) : NULL;
+
+        if (!f) {
+                source_publish_kind(&r->source, n_skipped, FB_MEMORY_SEALED);
+                return;
+        }
+        if (one_in(r, 2)) {
+                f->sealed = frame_new(&frame_home, &r->source);
+                f->sealed->n_fds = f->sealed->n_planes = 1;
+                f->sealed->pts_ns = f->pts_ns;
+                r->source.n_frames++;
+        }
+        stream_publish(&r->source.stream, f, n_skipped, r->source.now);
+        frame_unref(f);
+}
+
 static void act_source(Run *r) {
         Stream *s = &r->source.stream;
 
@@ -114,8 +142,10 @@ static void act_source(Run *r) {
                         stream_set_format(s, r->source.started.fourcc ? &r->source.started : &modes[0]);
                 break;
         case 2:
-                if (one_in(r, 5))
+                if (one_in(r, 5)) {
+                        pool_restart(&r->pool);
                         stream_run_ended(s);
+                }
                 break;
         case 3:
                 if (one_in(r, 30))
@@ -124,11 +154,14 @@ static void act_source(Run *r) {
         case 4:
                 r->source.now += pick(r, 3000) * MS;
                 break;
+        case 5:
+                pool_forget(&r->pool);
+                break;
         default:
                 r->source.now += pick(r, 20) * MS;
                 if (s->mode.fourcc == 0)
                         stream_set_format(s, r->source.started.fourcc ? &r->source.started : &modes[0]);
-                source_publish_kind(&r->source, one_in(r, 10) ? pick(r, 4) : 0, pick(r, 2));
+                publish(r);
         }
 }
 
@@ -151,16 +184,19 @@ static void run(uint32_t number) {
 
         r->state = number;
         source_init(&r->source, modes, FB_ELEMENTSOF(modes));
+        pool_init(&r->pool, &r->source, r->sinks);
         for (unsigned step = 0; step < N_STEPS && test_failures == failures; step++) {
                 ROW("run %u, step %u", number, step);
                 act_source(r);
+                pool_check(&r->pool);
                 for (unsigned i = 0; i < N_SINKS; i++) {
                         act(r, i);
                         check(r, i);
                 }
         }
         for (unsigned i = 0; i < N_SINKS; i++)
-                sink_remove(&r->sinks[i]);
+                remove_sink(r, i);
+        pool_deinit(&r->pool);
         source_deinit(&r->source);
         free(r);
 }
