@@ -62,7 +62,8 @@ static int open_bus(Broker *b, bool system) {
 }
 
 static int broker_init(Broker *b, const BrokerOptions *options) {
-        ApiConfig config = { .system = options->system, .capture_socket = CAPTURE_SOCKET };
+        ApiConfig config = { .system = options->system, .capture_socket = CAPTURE_SOCKET,
+                             .program_period_ns = options->program_period_ns };
         int r;
 
         r = sd_event_default(&b->event);

@@ -10,6 +10,7 @@ typedef struct BrokerOptions {
         bool replace;       /* take the name from a broker that runs */
         const char *config; /* configuration folder; NULL: the usual ones */
         uint64_t idle_ns;   /* leaves after so long without work; UINT64_MAX: never */
+        uint64_t program_period_ns; /* a capture program has to answer so often; UINT64_MAX: never */
 } BrokerOptions;
 
 /* Runs until it is told to end or has nothing to do. Returns the process's exit status; see framebusd(8). */

@@ -12,7 +12,8 @@
 #include "base/log.h"
 #include "broker/broker.h"
 
-#define IDLE_DEFAULT_S 10
+#define IDLE_DEFAULT_S   10
+#define ANSWER_DEFAULT_S 20
 
 enum { EXIT_USAGE = 2 };
 
@@ -28,18 +29,24 @@ static void print_help(void) {
                "  --replace               take over from a broker that runs\n"
                "  --config=DIR            read DIR/sources.d instead of the usual folders\n"
                "  --idle-timeout=SECONDS  leave the bus after so long without work (default %d; 0: never)\n"
+               "  --answer-timeout=SECONDS  end a capture program that does not answer for so long (default "
+               "%d;\n"
+               "                          0: never)\n"
                "  --log-level=LEVEL       error, warning, notice, info (default) or debug\n"
                "  --help                  show this text\n"
                "  --version               show the version\n",
-               IDLE_DEFAULT_S);
+               IDLE_DEFAULT_S, ANSWER_DEFAULT_S);
 }
 
-static int parse_idle(const char *s, uint64_t *ret_ns) {
+/* 0: never. */
+static int parse_seconds(const char *option, const char *s, uint64_t *ret_ns) {
         char *end;
         double v = strtod(s, &end);
 
-        if (end == s || *end || !isfinite(v) || v < 0 || v > 1e9)
+        if (end == s || *end || !isfinite(v) || v < 0 || v > 1e9) {
+                fprintf(stderr, "framebusd: --%s: '%s' is not a number of seconds\n", option, s);
                 return -EINVAL;
+        }
         *ret_ns = v == 0 ? UINT64_MAX : (uint64_t)(v * (double)NSEC_PER_SEC);
         return 0;
 }
@@ -52,6 +59,7 @@ static int parse_options(int argc, char **argv, BrokerOptions *o) {
                         {"replace", no_argument, NULL, 'r'},
                         {"config", required_argument, NULL, 'c'},
                         {"idle-timeout", required_argument, NULL, 'i'},
+                        {"answer-timeout", required_argument, NULL, 'a'},
                         {"log-level", required_argument, NULL, 'l'},
                         {"help", no_argument, NULL, 'h'},
                         {"version", no_argument, NULL, 'v'},
@@ -72,11 +80,13 @@ static int parse_options(int argc, char **argv, BrokerOptions *o) {
                         o->config = optarg;
                         break;
                 case 'i':
-                        if (parse_idle(optarg, &o->idle_ns) >= 0)
-                                break;
-                        fprintf(stderr, "framebusd: --idle-timeout: '%s' is not a number of seconds\n",
-                                optarg);
-                        return -EINVAL;
+                        if (parse_seconds("idle-timeout", optarg, &o->idle_ns) < 0)
+                                return -EINVAL;
+                        break;
+                case 'a':
+                        if (parse_seconds("answer-timeout", optarg, &o->program_period_ns) < 0)
+                                return -EINVAL;
+                        break;
                 case 'l':
                         level = log_level_from_string(optarg);
                         if (level >= 0) {
@@ -102,7 +112,8 @@ static int parse_options(int argc, char **argv, BrokerOptions *o) {
 int main(int argc, char **argv) {
         const char *starter = getenv("DBUS_STARTER_BUS_TYPE");
         BrokerOptions o = { .system = starter && strcmp(starter, "system") == 0,
-                            .idle_ns = IDLE_DEFAULT_S * NSEC_PER_SEC };
+                            .idle_ns = IDLE_DEFAULT_S * NSEC_PER_SEC,
+                            .program_period_ns = ANSWER_DEFAULT_S * NSEC_PER_SEC };
         int r;
 
         log_init("framebusd", LOG_LEVEL_INFO);

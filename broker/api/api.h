@@ -28,6 +28,7 @@ typedef struct ApiHandler {
 typedef struct ApiConfig {
         bool system;
         const char *capture_socket; /* system bus: where capture programs are reached; borrowed */
+        uint64_t program_period_ns; /* how often a capture program has to answer; UINT64_MAX: never */
 } ApiConfig;
 
 struct Api {

@@ -325,3 +325,8 @@ void source_emit_changed(Source *s, unsigned int what) {
                               (s->changes_ns + NSEC_PER_SEC) / NSEC_PER_USEC, 1, on_changes_due, s) < 0)
                 tell_changes(s);
 }
+
+void source_set_aliases(Source *s, const char *const *aliases) {
+        if (registry_set_aliases(&s->entry, aliases) > 0 && s->exported)
+                source_emit_changed(s, SOURCE_CHANGED_ALIASES);
+}

@@ -162,6 +162,7 @@ static void on_worker_connected(Worker *w, int fd_consume, void *userdata) {
                 worker_channel_closed(w);
                 return;
         }
+        publication_watch(s->publication, s->api->config.program_period_ns);
         if (s->stream.target.fourcc)
                 memory_start(s, &s->stream.target);
         if (s->stream.n_subscribers > 0 && s->stream.state == STREAM_FAILED)
@@ -288,25 +289,37 @@ static void on_overrun(Publication *p, const char *why, void *userdata) {
         log_warning("source %s: its publisher's channel is ended: %s", s->name, why);
 }
 
-static void on_closed(Publication *p, bool destroyed, void *userdata) {
-        Source *s = userdata;
-
-        if (!s->worker) {
-                source_free(s, "destroyed");
-                return;
-        }
+static void end_run(Source *s) {
         s->publication = publication_free(s->publication);
         controls_fail_calls(s, "its capture program is gone");
         stream_run_ended(&s->stream);
         worker_channel_closed(s->worker);
 }
 
+static void on_closed(Publication *p, bool destroyed, void *userdata) {
+        Source *s = userdata;
+
+        if (s->worker)
+                end_run(s);
+        else
+                source_free(s, "destroyed");
+}
+
+/* What keeps the program may keep it from ending, too: another one is started when it is gone. */
+static void on_silent(Publication *p, void *userdata) {
+        Source *s = userdata;
+
+        end_run(s);
+        stream_set_state(&s->stream, STREAM_FAILED,
+                         "the capture program does not answer any more, and is ended");
+        s->said = true;
+}
+
 static const PublicationHandler publication_handler = {
         .opened = on_opened,
         .modes = on_modes, .described = on_described, .state = on_state,   .format = on_format,
         .frame = on_frame, .refused = on_refused,     .overrun = on_overrun, .closed = on_closed,
-        .controls = controls_on_said,
-        .control_changed = controls_on_changed,
+        .silent = on_silent, .controls = controls_on_said, .control_changed = controls_on_changed,
         .control_answered = controls_on_answered,
         .memories = memory_on_said, .renewed = memory_on_renewed,
 };
@@ -396,11 +409,6 @@ int source_new_configured(Api *api, const char *name, const char *description, c
                 show(s);
         *ret = take_ptr(s);
         return 0;
-}
-
-void source_set_aliases(Source *s, const char *const *aliases) {
-        if (registry_set_aliases(&s->entry, aliases) > 0 && s->exported)
-                source_emit_changed(s, SOURCE_CHANGED_ALIASES);
 }
 
 /* Takes the name, or makes room for it, or stands in line. */

@@ -63,9 +63,6 @@ struct Source {
 int source_new_configured(Api *api, const char *name, const char *description, const char *driver,
                           const WorkerSpec *spec, bool exported, Source **ret);
 
-/* Other names for it, see registry_set_aliases(). */
-void source_set_aliases(Source *s, const char *const *aliases);
-
 typedef struct SourcePublishOptions {
         const char *name, *description, *driver, *owner;
         uid_t uid; /* of @owner */
@@ -96,5 +93,7 @@ void source_keep(Source *s);
 /* In source-interface.c: */
 int source_export(Source *s);
 void source_emit_changed(Source *s, unsigned int what);
+/* Other names for it, see registry_set_aliases(). */
+void source_set_aliases(Source *s, const char *const *aliases);
 /* Dispatches Negotiate, Subscribe, Attach or AttachTo. As a method handler. */
 int source_call(Source *s, sd_bus_message *m, sd_bus_error *ret_error);

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,10 @@
 /* Time to end by itself, then time to heed SIGTERM. */
 #define PROCESS_GRACE_USEC 2000000ull
 #define PROCESS_TERM_USEC  3000000ull
+
+/* See confine(). */
+#define PROCESS_DATA_MAX  ((rlim_t)1 << 30)
+#define PROCESS_OOM_SCORE "500"
 
 struct Process {
         pid_t pid;
@@ -162,6 +167,31 @@ static int spawn(const char *const *argv, int fd, pid_t *ret_pid) {
         return -r;
 }
 
+/*
+ * What a program that goes wild may take: it is the one to go when memory is short, and of its own it gets no
+ * more than PROCESS_DATA_MAX. Mapped frames are shared and do not count, unlike with RLIMIT_AS; and a cgroup
+ * takes a manager, which a session may not have. The soft limit alone, so that a program can raise it. With
+ * the address sanitizer a program takes terabytes of which it uses little.
+ */
+static void confine(pid_t pid) {
+        struct rlimit limit;
+        char path[64];
+        FILE *f;
+
+        (void)snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)pid);
+        f = fopen(path, "we");
+        if (f) {
+                fputs(PROCESS_OOM_SCORE, f);
+                (void)fclose(f);
+        }
+#ifndef __SANITIZE_ADDRESS__
+        if (prlimit(pid, RLIMIT_DATA, NULL, &limit) < 0 || limit.rlim_cur <= PROCESS_DATA_MAX)
+                return;
+        limit.rlim_cur = FB_MIN(limit.rlim_max, PROCESS_DATA_MAX);
+        (void)prlimit(pid, RLIMIT_DATA, &limit, NULL);
+#endif
+}
+
 static int process_watch(Process *p) {
         sd_event_source *child = NULL;
         int r;
@@ -193,6 +223,7 @@ int process_spawn(sd_event *event, const char *const *argv, int fd_borrow, proce
         r = spawn(argv, fd_borrow, &p->pid);
         if (r < 0)
                 return r;
+        confine(p->pid);
         r = process_watch(p);
         if (r < 0) {
                 (void)kill(-p->pid, SIGKILL);

@@ -16,7 +16,8 @@ typedef void (*process_exited_handler)(Process *p, const char *how, void *userda
  * Starts @argv[0], a path, with the words of @argv, in a process group of its own, with default signal
  * actions, no signal blocked, /dev/null as stdin, our stdout and stderr, @fd_borrow as file descriptor 3, and
  * no other one. The variables by which a service manager or a bus talks to us (NOTIFY_SOCKET, LISTEN_*,
- * WATCHDOG_*, DBUS_STARTER_*) are not passed on. It blocks until the kernel has loaded the program, no
+ * WATCHDOG_*, DBUS_STARTER_*) are not passed on. It may take 1 GiB of memory of its own (a soft RLIMIT_DATA),
+ * and is among the first to go when there is none left. It blocks until the kernel has loaded the program, no
  * longer.
  *
  * SIGCHLD must be blocked (sd_event_add_child(3)), else -EBUSY. Other errors: what executing it failed with

@@ -7,12 +7,16 @@
 
 #include "broker/publication/buffers.h"
 #include "broker/publication/publication.h"
+#include "broker/publication/pulse.h"
 #include "wire/channel.h"
 
 struct Publication {
         const PublicationHandler *handler;
         void *userdata;
+        sd_event *event; /* borrowed */
         Channel *channel;
+        uint64_t period_ns; /* UINT64_MAX: nobody asks whether it is alive */
+        Pulse *pulse;
         Start wanted; /* its fourcc 0: stopped */
         Mode mode;   /* of the frames that come; fourcc 0: not said yet */
         uint32_t format;

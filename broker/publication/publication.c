@@ -189,9 +189,17 @@ static int on_setup(Channel *c, sd_bus *bus, void *userdata) {
                                         publication_vtable, userdata);
 }
 
+static void on_silent(void *userdata) {
+        Publication *p = userdata;
+
+        p->handler->silent(p, p->userdata);
+}
+
 static void on_opened(Channel *c, void *userdata) {
         Publication *p = userdata;
 
+        if (p->period_ns != UINT64_MAX)
+                (void)pulse_new(p->event, channel_get_bus(c), p->period_ns, on_silent, p, &p->pulse);
         if (publication_is_wanted(p))
                 send_wanted(p);
 }
@@ -229,6 +237,8 @@ int publication_new(sd_event *event, int fd_consume, const PublicationHandler *h
         p->handler = handler;
         p->userdata = userdata;
         p->memories = 1u << FB_MEMORY_SEALED;
+        p->event = event;
+        p->period_ns = UINT64_MAX;
         r = channel_new_server(event, fd_consume, SD_EVENT_PRIORITY_NORMAL, &channel_handler, p, &p->channel);
         if (r < 0) {
                 free(p);
@@ -242,9 +252,14 @@ Publication *publication_free(Publication *p) {
         if (!p)
                 return NULL;
         publication_drop_frames(p);
+        pulse_free(p->pulse);
         channel_free(p->channel);
         free(p);
         return NULL;
+}
+
+void publication_watch(Publication *p, uint64_t period_ns) {
+        p->period_ns = period_ns;
 }
 
 void publication_start(Publication *p, const Start *start) {

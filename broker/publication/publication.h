@@ -37,6 +37,8 @@ typedef struct PublicationHandler {
         void (*memories)(Publication *p, uint32_t kinds, void *userdata);
         /* Frames with this Frame::slot lie in another buffer from now on. */
         void (*renewed)(Publication *p, uint64_t slot, void *userdata);
+        /* See publication_watch(). May free it; else it is not asked again. */
+        void (*silent)(Publication *p, void *userdata);
         /* The publisher overdid it, and `closed` follows. */
         void (*overrun)(Publication *p, const char *why, void *userdata);
         /* Over: Destroy was called, or the channel is gone. Once. May free the publication. */
@@ -56,6 +58,10 @@ int publication_new(sd_event *event, int fd_consume, const PublicationHandler *h
                     Publication **ret);
 /* Closes the channel. Takes NULL, returns NULL. */
 Publication *publication_free(Publication *p);
+
+/* The publisher is to answer a Ping every @period_ns, from when it has opened its end; else `silent`. Before
+ * its first byte; UINT64_MAX: never. */
+void publication_watch(Publication *p, uint64_t period_ns);
 
 /* Asks for frames, as soon as the publisher has opened its end. */
 void publication_start(Publication *p, const Start *start);

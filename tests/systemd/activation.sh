@@ -114,6 +114,52 @@ grep -q 'cannot run .*framebus-nonexistent: No such file or directory' /tmp/brok
     fail 'it does not say so'
 }
 
+step 'what a capture program may not do'
+mknod -m 666 /dev/fb-test c 1 11
+python3 /usr/local/share/probe.py 2> /tmp/by-root
+grep -q 'probe: done' /tmp/by-root || fail "the probe itself: $(cat /tmp/by-root)"
+! "${member[@]}" fb-client --address "$address" --source probe --seconds 5 > /tmp/probe || fail 'it is no program'
+probed() { journalctl --sync && journalctl -o cat | grep -q '^probe: done'; }
+until_true 10 probed
+journalctl -o cat | grep '^probe: ' > /tmp/by-program
+while read -r name allowed; do
+    ! grep -q "^probe: $name allowed" /tmp/by-program || [ "$allowed" = yes ] || fail "it may: $name"
+    grep -q "^probe: $name allowed" /tmp/by-program || [ "$allowed" = no ] || fail "it may not: $name"
+    # what nobody may here shows nothing
+    grep -q "^probe: $name allowed" /tmp/by-root || echo "not shown: $(grep "^probe: $name " /tmp/by-root)"
+done <<'LIST'
+device no
+inet no
+inet6 no
+netlink no
+packet no
+setuid no
+privileges no
+suid-file no
+ptrace no
+etc no
+usr no
+var no
+run no
+home no
+processes no
+namespace no
+mount no
+host-name no
+clock no
+write-execute no
+real-time no
+more-memory no
+memory no
+tmp yes
+null yes
+unix yes
+LIST
+rm /dev/fb-test
+for what in MemoryMax=1073741824 MemorySwapMax=0 TasksMax=64 OOMScoreAdjust=500; do
+    [ "$(systemctl show -p "${what%%=*}" framebus-capture@x.service)" = "$what" ] || fail "the unit has not $what"
+done
+
 step 'a stranger may look at the interfaces, and nothing else'
 "${stranger[@]}" busctl call org.framebus /org/framebus org.freedesktop.DBus.Peer Ping
 "${stranger[@]}" busctl call org.framebus /org/framebus org.freedesktop.DBus.Introspectable Introspect \

@@ -37,6 +37,7 @@ cp -u "$folder$FB_PREFIX"/lib/sysusers.d/framebus.conf "$folder/usr/lib/sysusers
 
 install -D -m 755 "$FB_BUILD/tests/bus/client/fb-client" "$folder/usr/local/bin/fb-client"
 install -D -m 644 "$here/policy.py" "$folder/usr/local/share/policy.py"
+install -D -m 755 "$here/probe.py" "$folder/usr/local/share/probe.py"
 install -D -m 755 "$here/session.sh" "$folder/usr/local/share/session.sh"
 echo 'u fb-test-user - "a user for this test" /var/lib/fb-test-user' > "$folder/usr/lib/sysusers.d/test.conf"
 install -m 755 "$here/activation.sh" "$folder/test"
@@ -46,6 +47,10 @@ cat > "$folder$FB_SYSCONFDIR/framebus/sources.d/bars.conf" <<'CONF'
 [Source]
 Description=A picture to test with
 Exec=framebus-pattern --size=320x240 --rate=50
+CONF
+cat > "$folder$FB_SYSCONFDIR/framebus/sources.d/probe.conf" <<'CONF'
+[Source]
+Exec=/usr/local/share/probe.py
 CONF
 cat > "$folder$FB_SYSCONFDIR/framebus/sources.d/broken.conf" <<'CONF'
 [Source]
