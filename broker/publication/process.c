@@ -167,11 +167,17 @@ static int spawn(const char *const *argv, int fd, pid_t *ret_pid) {
         return -r;
 }
 
+/* With the address sanitizer a program takes terabytes, of which it uses little. */
+#ifdef __SANITIZE_ADDRESS__
+#define DATA_IS_BOUNDED false
+#else
+#define DATA_IS_BOUNDED true
+#endif
+
 /*
- * What a program that goes wild may take: it is the one to go when memory is short, and of its own it gets no
- * more than PROCESS_DATA_MAX. Mapped frames are shared and do not count, unlike with RLIMIT_AS; and a cgroup
- * takes a manager, which a session may not have. The soft limit alone, so that a program can raise it. With
- * the address sanitizer a program takes terabytes of which it uses little.
+ * Bounds what a program that goes wild may take: it is the one to go when memory is short, and of its own it
+ * gets no more than PROCESS_DATA_MAX. Mapped frames are shared and do not count, unlike with RLIMIT_AS; and a
+ * cgroup takes a manager, which a session may not have. The soft limit alone, so that a program can raise it.
  */
 static void confine(pid_t pid) {
         struct rlimit limit;
@@ -184,12 +190,11 @@ static void confine(pid_t pid) {
                 fputs(PROCESS_OOM_SCORE, f);
                 (void)fclose(f);
         }
-#ifndef __SANITIZE_ADDRESS__
-        if (prlimit(pid, RLIMIT_DATA, NULL, &limit) < 0 || limit.rlim_cur <= PROCESS_DATA_MAX)
+        if (!DATA_IS_BOUNDED || prlimit(pid, RLIMIT_DATA, NULL, &limit) < 0 ||
+            limit.rlim_cur <= PROCESS_DATA_MAX)
                 return;
         limit.rlim_cur = FB_MIN(limit.rlim_max, PROCESS_DATA_MAX);
         (void)prlimit(pid, RLIMIT_DATA, &limit, NULL);
-#endif
 }
 
 static int process_watch(Process *p) {
