@@ -22,10 +22,10 @@
 #include "tools/verbs.h"
 
 static const char *const heads[] = { "SOURCE", "USER",      "PID",   "PROCESS",   "CLIENT", "BY",
-                                     "WINDOW", "IN-FLIGHT", "SINCE", "DELIVERED", "LOST" };
+                                     "MEMORY", "WINDOW",    "IN-FLIGHT", "SINCE", "DELIVERED", "LOST" };
 
 typedef struct Viewer {
-        const char *source, *client, *conduit; /* of the message */
+        const char *source, *client, *conduit, *memory; /* of the message */
         uint32_t uid, pid, window, in_flight;
         uint64_t since_ns, delivered;
         int suspended;
@@ -59,6 +59,7 @@ static int read_member(sd_bus_message *m, const char *key, Viewer *v) {
                 { "pid", "u", &v->pid },             { "window", "u", &v->window },
                 { "in-flight", "u", &v->in_flight }, { "since", "t", &v->since_ns },
                 { "delivered", "t", &v->delivered }, { "suspended", "b", &v->suspended },
+                { "memory", "s", &v->memory },
         };
 
         for (size_t i = 0; i < FB_ELEMENTSOF(members); i++)
@@ -69,7 +70,7 @@ static int read_member(sd_bus_message *m, const char *key, Viewer *v) {
 
 /* Returns > 0 with a viewer, 0 at the end of the list. */
 static int read_viewer(sd_bus_message *m, Viewer *ret) {
-        Viewer v = {};
+        Viewer v = { .memory = "sealed" }; /* a broker that does not say it knows no other */
         const char *key;
         int r;
 
@@ -120,6 +121,7 @@ static int viewer_print_json(const Viewer *v) {
         json_string(&j, "process", process_name(v->pid, process, sizeof(process)));
         json_string(&j, "client", v->client);
         json_string(&j, "conduit", v->conduit);
+        json_string(&j, "memory", v->memory);
         json_uint(&j, "window", v->window);
         json_uint(&j, "in-flight", v->in_flight);
         json_uint(&j, "since-ns", v->since_ns);
@@ -148,7 +150,7 @@ static int viewer_add(Table *t, const Viewer *v) {
         return table_add(t, (const char *const[FB_ELEMENTSOF(heads)]){
                                             v->source, pw ? pw->pw_name : user, pid,
                                             process_name(v->pid, process, sizeof(process)), v->client,
-                                            v->conduit, window, in_flight, since, delivered,
+                                            v->conduit, v->memory, window, in_flight, since, delivered,
                                             tally_lost_format(&v->lost, lost, sizeof(lost)) });
 }
 

@@ -211,18 +211,19 @@ class Asking(Test):
         self.assertIn('nobody watches', self.run_ctl('who')[1])
         self.broker.who = [{'source': V('s', 'fake'), 'path': V('o', SOURCE_PATH), 'uid': V('u', os.getuid()),
                             'pid': V('u', os.getpid()), 'client': V('s', ':1.7'), 'conduit': V('s', 'peer'),
-                            'window': V('u', 4), 'in-flight': V('u', 2), 'since': V('t', 1),
+                            'memory': V('s', 'leased'), 'window': V('u', 4), 'in-flight': V('u', 2), 'since': V('t', 1),
                             'suspended': V('b', True), 'delivered': V('t', 100),
                             'lost': V('a{st}', {'rate': 5, 'no-credit': 12}),
                             'from-the-future': V('as', ['x'])},
                            {'source': V('s', 'other')}]
         viewer, other = self.lines('who')
-        self.assertEqual((viewer['pid'], viewer['suspended'], viewer['lost'], viewer['lost-by-reason']),
-                         (os.getpid(), True, 17, {'rate': 5, 'no-credit': 12}))
-        self.assertEqual(other['source'], 'other')
+        self.assertEqual((viewer['pid'], viewer['suspended'], viewer['memory'], viewer['lost'],
+                          viewer['lost-by-reason']),
+                         (os.getpid(), True, 'leased', 17, {'rate': 5, 'no-credit': 12}))
+        self.assertEqual((other['source'], other['memory']), ('other', 'sealed'))    # an older broker
         out, _ = self.run_ctl('who')
         self.assertRegex(out.splitlines()[1],
-                         r'^fake +\S+ +\d+ +python3 +:1\.7 +peer +4 +2 \(suspended\) .* 100 +17 \(')
+                         r'^fake +\S+ +\d+ +python3 +:1\.7 +peer +leased +4 +2 \(suspended\) .* 100 +17 \(')
 
     def test_who_nonsense(self):
         self.broker.who = [{'source': V('u', 7)}]
