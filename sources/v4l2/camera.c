@@ -196,7 +196,7 @@ void camera_recover(Camera *c, int error, const char *step) {
 }
 
 void camera_start(Camera *c) {
-        uint32_t pixelformat = modes_get_pixelformat(&c->table, c->wanted.fourcc);
+        uint32_t pixelformat = modes_get_pixelformat(&c->table, c->wanted.fourcc, c->wanted.modifier);
         const char *step, *trouble = NULL;
         StreamPlan plan;
         int r = camera_open(c, &step);
@@ -236,8 +236,8 @@ void camera_start(Camera *c) {
 /* ---- what the broker wants ---- */
 
 static bool mode_is_equal(const struct framebus_mode *a, const struct framebus_mode *b) {
-        return a->fourcc == b->fourcc && a->width == b->width && a->height == b->height &&
-               a->rate.num == b->rate.num && a->rate.den == b->rate.den;
+        return a->fourcc == b->fourcc && a->modifier == b->modifier && a->width == b->width &&
+               a->height == b->height && a->rate.num == b->rate.num && a->rate.den == b->rate.den;
 }
 
 static void camera_change(Camera *c, const struct framebus_mode *wanted) {

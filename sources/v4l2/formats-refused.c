@@ -23,7 +23,7 @@ static const struct {
           "SONX905CS680",
           "" },
         { "tiles, for which DRM has no modifier that is defined as exactly",
-          "VT12HM12ST12T010TM12VM12NA12MT21MM21Q08CQ10C", "NT12" },
+          "VT12HM12ST12T010VM12NA12MT21MM21Q08CQ10C", "NT12" },
         { "DRM has no name for this order of bits",
           "BGRHY04 Y06 Y14 Y10BY10Pip3yUV8 YYUVY41PY444YUVOYUVPYUV4AYUVXYUV"
           "M420HSV3HSV4HI24",

@@ -22,6 +22,7 @@
 #define PLANAR(v, d, h, w)      { V4L2_PIX_FMT_##v, DRM_FORMAT_##d, 3, 8, h, w, 1 }
 #define PLANAR_M(v, d, h, w)    { V4L2_PIX_FMT_##v, DRM_FORMAT_##d, 3, 8, h, w, 3 }
 #define COMPRESSED(v)           { V4L2_PIX_FMT_##v, V4L2_PIX_FMT_##v, 0, 0, 1, 1, 1 }
+#define TILED_M(v, d, m, w, l)  { V4L2_PIX_FMT_##v, DRM_FORMAT_##d, 2, 8, 2, 2, 2, DRM_FORMAT_MOD_##m, w, l }
 /* with codes: headers may not have the names yet */
 #define CODE(s)                 v4l2_fourcc((s)[0], (s)[1], (s)[2], (s)[3])
 #define NEWER(name, v, d, ...)  { CODE(v), CODE(d), __VA_ARGS__ }
@@ -121,6 +122,8 @@ static const PixelFormat formats[] = {
         PACKED(Y12, R12, 16),
         PACKED(Y16, R16, 16),
         PACKED(PAL8, C8, 8),
+        /* tiles, of those that drm_fourcc.h calls by V4L2's name; two beside each other belong together */
+        TILED_M(NV12MT, NV12, SAMSUNG_64_32_TILE, 128, 32),
         /* as they come; DRM has no names for these */
         COMPRESSED(MJPEG),
         COMPRESSED(JPEG),
@@ -164,10 +167,14 @@ bool pixel_format_is_compressed(const PixelFormat *f) {
         return f->n_planes == 0;
 }
 
+static uint64_t round_up(uint64_t value, uint64_t step) {
+        return step ? (value + step - 1) / step * step : value;
+}
+
 int pixel_format_get_layout(const PixelFormat *f, uint32_t width, uint32_t height,
                             const uint32_t *bytesperline, struct framebus_plane ret_planes[4],
                             size_t *ret_n_planes, size_t *ret_size) {
-        uint64_t least = ((uint64_t)width * f->bits + 7) / 8, size = 0;
+        uint64_t least = round_up(((uint64_t)width * f->bits + 7) / 8, f->tile_width), size = 0;
         uint64_t stride = bytesperline[0] ? bytesperline[0] : least;
 
         if (pixel_format_is_compressed(f))
@@ -176,7 +183,8 @@ int pixel_format_get_layout(const PixelFormat *f, uint32_t width, uint32_t heigh
                 return -EINVAL;
         for (size_t i = 0; i < f->n_planes; i++) {
                 uint64_t pair = f->n_planes == 2 ? 2 : 1;
-                uint64_t lines = i ? ((uint64_t)height + f->vsub - 1) / f->vsub : height;
+                uint64_t lines = round_up(i ? ((uint64_t)height + f->vsub - 1) / f->vsub : height,
+                                          f->tile_lines);
                 uint64_t bytes = i == 0 ? stride : stride * pair / f->hsub;
 
                 if (i > 0 && f->n_memories > 1 && bytesperline[i]) {

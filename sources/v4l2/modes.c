@@ -128,7 +128,7 @@ static int add_size_range(const Device *d, Candidates *c, const struct v4l2_frms
 }
 
 static int add_sizes(const Device *d, Candidates *c, const PixelFormat *f) {
-        struct framebus_mode m = { .fourcc = f->fourcc };
+        struct framebus_mode m = { .fourcc = f->fourcc, .modifier = f->modifier };
         struct v4l2_frmsizeenum e = { .pixel_format = f->v4l2 };
         size_t before = c->n;
 
@@ -150,8 +150,8 @@ static int add_sizes(const Device *d, Candidates *c, const PixelFormat *f) {
 }
 
 /* Whether a DRM format is there already, made with another V4L2 format that says the same. */
-static bool table_has(const ModeTable *t, uint32_t fourcc) {
-        return modes_get_pixelformat(t, fourcc) != 0;
+static bool table_has(const ModeTable *t, const PixelFormat *f) {
+        return modes_get_pixelformat(t, f->fourcc, f->modifier) != 0;
 }
 
 static int add_formats(const Device *d, Candidates *c, ModeTable *t) {
@@ -165,7 +165,7 @@ static int add_formats(const Device *d, Candidates *c, ModeTable *t) {
                         continue;
                 if (!f)
                         t->n_unknown++;
-                if (!f || table_has(t, f->fourcc))
+                if (!f || table_has(t, f))
                         continue;
                 if (t->n_formats == MODES_FORMATS_MAX) {
                         t->n_left_out++;
@@ -196,8 +196,10 @@ static int compare_modes(const void *x, const void *y) {
         size_t rank_a = pixel_format_get_rank_of_fourcc(a->fourcc),
                rank_b = pixel_format_get_rank_of_fourcc(b->fourcc);
         struct framebus_fraction fast = { FAST, 1 };
-        int r = compare_bools(!is_compressed(a->fourcc), !is_compressed(b->fourcc));
+        int r = compare_bools(a->modifier == 0, b->modifier == 0); /* who can show tiles asks for them */
 
+        if (r == 0)
+                r = compare_bools(!is_compressed(a->fourcc), !is_compressed(b->fourcc));
         if (r == 0)
                 r = compare_bools(fraction_compare(a->rate, fast) >= 0, fraction_compare(b->rate, fast) >= 0);
         if (r == 0 && area_a != area_b)
@@ -210,8 +212,8 @@ static int compare_modes(const void *x, const void *y) {
 }
 
 static bool same_picture(const struct framebus_mode *a, const struct framebus_mode *b) {
-        return a->fourcc == b->fourcc && a->width == b->width && a->height == b->height &&
-               !a->width_range.max && !b->width_range.max;
+        return a->fourcc == b->fourcc && a->modifier == b->modifier && a->width == b->width &&
+               a->height == b->height && !a->width_range.max && !b->width_range.max;
 }
 
 /* Makes the rates of each size of a format one mode with a range, in place; candidates of one size stand
@@ -294,11 +296,11 @@ void modes_log(const ModeTable *t, const char *path) {
                 log_warning("%s: %zu modes or more are not offered: there are too many", path, t->n_left_out);
 }
 
-uint32_t modes_get_pixelformat(const ModeTable *t, uint32_t fourcc) {
+uint32_t modes_get_pixelformat(const ModeTable *t, uint32_t fourcc, uint64_t modifier) {
         for (size_t i = 0; i < t->n_formats; i++) {
                 const PixelFormat *f = pixel_format_find(t->formats[i]);
 
-                if (f && f->fourcc == fourcc)
+                if (f && f->fourcc == fourcc && f->modifier == modifier)
                         return f->v4l2;
         }
         return 0;

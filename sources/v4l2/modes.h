@@ -33,5 +33,5 @@ int modes_enumerate(const Device *d, ModeTable *ret_table);
 /* Logs what the list of modes does not say exactly; @path is the device's. */
 void modes_log(const ModeTable *t, const char *path);
 
-/* The V4L2 format that @fourcc is made with; 0: none. */
-uint32_t modes_get_pixelformat(const ModeTable *t, uint32_t fourcc);
+/* The V4L2 format that @fourcc with @modifier is made with; 0: none. */
+uint32_t modes_get_pixelformat(const ModeTable *t, uint32_t fourcc, uint64_t modifier);

@@ -76,6 +76,7 @@ static int set_format(Stream *s, uint32_t pixelformat, const struct framebus_mod
         memcpy(s->lengths, p.lengths, sizeof s->lengths);
         s->mode = (struct framebus_mode){
                 .fourcc = s->format->fourcc,
+                .modifier = s->format->modifier,
                 .width = p.width,
                 .height = p.height,
                 .rate = wanted->rate,

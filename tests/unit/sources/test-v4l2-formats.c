@@ -49,6 +49,8 @@ int main(void) {
                 CHECK_INT(what, format_is_compressed(f->fourcc), pixel_format_is_compressed(f));
                 if (pixel_format_is_compressed(f)) {
                         n_compressed++;
+                } else if (f->modifier) {
+                        CHECK_AT(what, f->tile_width && f->tile_lines);
                 } else if (!format_get_info(f->fourcc)) {
                         n_unknown++; /* the broker takes them as they are */
                 } else {

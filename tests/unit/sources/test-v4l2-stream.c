@@ -53,6 +53,27 @@ static void test_start(void) {
         stop();
 }
 
+/* The modifier is told with the format; what a frame has is whole tiles. */
+static void test_tiles(void) {
+        const struct framebus_mode tiled = { .fourcc = DRM_FORMAT_NV12,
+                                             .modifier = DRM_FORMAT_MOD_SAMSUNG_64_32_TILE,
+                                             .width = 64, .height = 48, .rate = { 30, 1 } };
+        const char *step;
+
+        fake_reset();
+        fake.capabilities = fake.device_caps = V4L2_CAP_DEVICE_CAPS | V4L2_CAP_VIDEO_CAPTURE_MPLANE |
+                                               V4L2_CAP_STREAMING;
+        fake.n_memories = 2;
+        CHECK_INT("open", device_open(&device, &fake_ops, "fake"), 0);
+        CHECK_INT("start",
+                  stream_start(&stream, &device, V4L2_PIX_FMT_NV12MT, &tiled, &(StreamPlan){ WAY_COPY, 0 },
+                               &step),
+                  0);
+        CHECK(stream.mode.modifier == tiled.modifier && stream.mode.fourcc == DRM_FORMAT_NV12);
+        CHECK(stream.sizes[0] == 128 * 64 && stream.sizes[1] == 128 * 32);
+        stop();
+}
+
 static void test_start_errors(void) {
         static const struct {
                 unsigned long request;
@@ -293,6 +314,7 @@ static void test_broken(void) {
 int main(void) {
         test_start();
         test_start_errors();
+        test_tiles();
         test_frames();
         test_restart();
         test_requeue();

@@ -193,8 +193,8 @@ static void test_modes_discrete(void) {
         check_mode(&t.modes[8], DRM_FORMAT_NV12, 640, 360, 20); /* slow */
         check_mode(&t.modes[12], V4L2_PIX_FMT_MJPEG, 640, 360, 60);
         CHECK_INT("no range", t.modes[0].rate_max.num + t.modes[0].width_range.max, 0);
-        CHECK_INT("nv12", modes_get_pixelformat(&t, DRM_FORMAT_NV12), V4L2_PIX_FMT_NV12);
-        CHECK_INT("emulated", modes_get_pixelformat(&t, DRM_FORMAT_BGR888), 0);
+        CHECK_INT("nv12", modes_get_pixelformat(&t, DRM_FORMAT_NV12, 0), V4L2_PIX_FMT_NV12);
+        CHECK_INT("emulated", modes_get_pixelformat(&t, DRM_FORMAT_BGR888, 0), 0);
 }
 
 static void test_modes_stepwise(void) {
@@ -368,6 +368,36 @@ static void test_modes_continuous(void) {
         check_mode(&t.modes[2], DRM_FORMAT_YUYV, 48, 480, 20);
 }
 
+/* Tiles are offered with their modifier, behind what everybody can show, and have whole tiles. */
+static void test_modes_tiled(void) {
+        static const FakeFormat formats[] = { { V4L2_PIX_FMT_NV12MT, 0 }, { V4L2_PIX_FMT_MJPEG, 0 },
+                                              { V4L2_PIX_FMT_NV12, 0 } };
+        const uint64_t tiles = DRM_FORMAT_MOD_SAMSUNG_64_32_TILE;
+        const PixelFormat *f = pixel_format_find(V4L2_PIX_FMT_NV12MT);
+        struct framebus_plane planes[4];
+        ModeTable t;
+        size_t n, size;
+
+        fake_reset();
+        fake.formats = formats;
+        fake.n_formats = FB_ELEMENTSOF(formats);
+        CHECK_INT("enumerate", enumerate(&t), 0);
+        CHECK_INT("modes", t.n_modes, 3);
+        CHECK(t.modes[0].fourcc == DRM_FORMAT_NV12 && t.modes[0].modifier == 0);
+        CHECK(t.modes[1].fourcc == V4L2_PIX_FMT_MJPEG);
+        CHECK(t.modes[2].fourcc == DRM_FORMAT_NV12 && t.modes[2].modifier == tiles);
+        CHECK_INT("linear", modes_get_pixelformat(&t, DRM_FORMAT_NV12, 0), V4L2_PIX_FMT_NV12);
+        CHECK_INT("tiled", modes_get_pixelformat(&t, DRM_FORMAT_NV12, tiles), V4L2_PIX_FMT_NV12MT);
+        CHECK_INT("others", modes_get_pixelformat(&t, DRM_FORMAT_NV12, tiles + 1), 0);
+
+        CHECK_INT("layout", pixel_format_get_layout(f, 1300, 720, (uint32_t[4]){ 0 }, planes, &n, &size), 0);
+        CHECK(n == 2 && planes[0].stride == 1408 && planes[1].stride == 1408);
+        CHECK(planes[0].size == 1408 * 736 && planes[1].offset == planes[0].size);
+        CHECK_INT("half of 720 lines", planes[1].size, 1408 * 384);
+        CHECK_INT("short", pixel_format_get_layout(f, 1300, 720, (uint32_t[4]){ 1300 }, planes, &n, &size),
+                  -EINVAL);
+}
+
 /* Every format that there is a name for has room in the list. */
 static void test_modes_of_every_format(void) {
         FakeFormat formats[MODES_FORMATS_MAX] = { 0 };
@@ -378,7 +408,7 @@ static void test_modes_of_every_format(void) {
         fake_reset();
         for (; n < FB_ELEMENTSOF(formats) && (f = pixel_format_get(n)); n++) {
                 formats[n].pixelformat = f->v4l2;
-                n_fourccs += pixel_format_get_rank_of_fourcc(f->fourcc) == n;
+                n_fourccs += f->modifier || pixel_format_get_rank_of_fourcc(f->fourcc) == n;
         }
         CHECK(!pixel_format_get(n));
         fake.formats = formats;
@@ -387,7 +417,7 @@ static void test_modes_of_every_format(void) {
         CHECK_INT("formats", t.n_formats, n_fourccs);
         CHECK_INT("nothing is left out", t.n_left_out + t.n_unknown, 0);
         for (size_t i = 0; (f = pixel_format_get(i)); i++)
-                CHECK(modes_get_pixelformat(&t, f->fourcc) != 0);
+                CHECK(modes_get_pixelformat(&t, f->fourcc, f->modifier) != 0);
 }
 
 static void test_modes_none(void) {
@@ -447,6 +477,7 @@ int main(void) {
         test_modes_many();
         test_modes_too_many();
         test_modes_continuous();
+        test_modes_tiled();
         test_modes_of_every_format();
         test_modes_none();
         test_holder();

@@ -145,8 +145,10 @@ class Formats(unittest.TestCase):
         source = read('formats.c', os.path.join(ROOT, 'sources/v4l2'))
         rows = re.findall(r'^        (\w+)\((\w+)(?:, "(.{4})", "(.{4})"|, (\w+))?.*\),$', source, re.M)
         self.assertGreater(len(rows), 90)
+        tiles = dict(re.findall(r'TILED_M\((\w+), \w+, (\w+),', source))
         return {v: ('(as it is)' if macro == 'COMPRESSED' else newer or d) + ' with swapped bytes' *
-                (macro == 'SWAPPED') for macro, v, _code, newer, d in rows}
+                (macro == 'SWAPPED') + f', modifier {tiles.get(v)}' * (v in tiles)
+                for macro, v, _code, newer, d in rows}
 
     def all_of_v4l2(self):
         """(name, (code, swapped), comment) of every pixel format in videodev2.h."""
