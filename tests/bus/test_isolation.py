@@ -59,13 +59,13 @@ class Isolation(programs.TestCase):
         viewer.wait_frames(3)
         pid, = self.workers_of('64x48')
         for _ in range(3):
-            os.kill(pid, signal.SIGSEGV)
+            os.kill(pid, signal.SIGABRT)
             pid, = fbtest.wait_until(lambda pid=pid: [p for p in self.workers_of('64x48') if p != pid], 15,
                                      'another one')
             viewer.wait_frames(len(viewer.frames()) + 3)
         viewer.wait_frames(len(viewer.frames()) + 3)
         told = [values[1].get('StateReason') for _, _, values in reasons if values[1].get('State') == 'failed']
-        self.assertEqual(set(told), {'framebus-pattern was killed by signal SEGV'})
+        self.assertEqual(set(told), {'framebus-pattern was killed by signal ABRT'})
         viewer.quit()
         self.assert_exact(viewer)
         self.assertEqual(viewer.events('ended'), [])
