@@ -9,7 +9,9 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +165,25 @@ static uint32_t fourcc_parse(const char *s) {
         return fourcc && n_name < n ? fourcc | DRM_FORMAT_BIG_ENDIAN : fourcc;
 }
 
+/* A pixel format, and behind a colon its modifier: "NV12:0x0400000000000001". */
+static int format_parse(const char *s, struct framebus_mode *m) {
+        const char *colon = strchr(s, ':');
+        char name[32] = "";
+        char *end;
+
+        if (!colon) {
+                m->fourcc = fourcc_parse(s);
+                return m->fourcc == 0 ? -EINVAL : 0;
+        }
+        if (colon - s >= (ptrdiff_t)sizeof(name) || strncmp(colon + 1, "0x", 2) != 0 ||
+            !isxdigit((unsigned char)colon[3]) || strlen(colon + 3) > 16)
+                return -EINVAL;
+        memcpy(name, s, (size_t)(colon - s));
+        m->fourcc = fourcc_parse(name);
+        m->modifier = strtoull(colon + 1, &end, 16);
+        return m->fourcc == 0 || *end ? -EINVAL : 0;
+}
+
 static int part_parse(const char *s, struct framebus_mode *m, const char **ret_why) {
         uint32_t width, height;
 
@@ -194,9 +215,8 @@ static int part_parse(const char *s, struct framebus_mode *m, const char **ret_w
                 *ret_why = "two pixel formats";
                 return -EINVAL;
         }
-        m->fourcc = fourcc_parse(s);
         *ret_why = "neither a pixel format of four characters, nor a size like 640x480, nor a rate like 30";
-        return m->fourcc == 0 ? -EINVAL : 0;
+        return format_parse(s, m);
 }
 
 int mode_parse(const char *s, struct framebus_mode *ret, const char **ret_why) {
@@ -269,7 +289,7 @@ static void ranges_format(const struct framebus_mode *m, char *buffer, size_t si
 }
 
 const char *mode_format(const struct framebus_mode *mode, char ret[static MODE_ARG_MAX]) {
-        char fourcc[FOURCC_STRING_MAX], rate[RATE_STRING_MAX], size[24] = "", ranges[128];
+        char fourcc[FOURCC_STRING_MAX], rate[RATE_STRING_MAX], size[24] = "", ranges[128], modifier[20] = "";
 
         if (mode->fourcc == 0) {
                 snprintf(ret, MODE_ARG_MAX, "-");
@@ -282,7 +302,9 @@ const char *mode_format(const struct framebus_mode *mode, char ret[static MODE_A
         else
                 rate[0] = 0;
         ranges_format(mode, ranges, sizeof(ranges));
-        snprintf(ret, MODE_ARG_MAX, "%s%s%s%s%s%s", fourcc_format(mode->fourcc, fourcc),
+        if (mode->modifier != 0)
+                snprintf(modifier, sizeof(modifier), ":0x%016" PRIx64, mode->modifier);
+        snprintf(ret, MODE_ARG_MAX, "%s%s%s%s%s%s%s", fourcc_format(mode->fourcc, fourcc), modifier,
                  size[0] || rate[0] ? "," : "", size, rate[0] ? "," : "", rate, ranges);
         return ret;
 }

@@ -21,7 +21,9 @@ int rate_parse(const char *s, struct framebus_fraction *ret);
  * FOURCC,WxH,RATE: any part may be missing, and commas in front of what is there may be left out as the parts
  * look different: "NV12,1280x720,30", "1280x720", "YUYV,,30000/1001", "30". A fourcc is 1 to 4 characters as
  * `show` prints them, or a name that other programs use for it: I420, YUY2, MJPEG, GREY; "-BE" behind it
- * means swapped bytes; or it is its number: 0x3231564e. Parts that are missing are 0: any. Returns 0;
+ * means swapped bytes; or it is its number: 0x3231564e;
+ * a modifier other than linear stands behind a colon: NV12:0x0400000000000001. Parts that are missing are 0:
+ * any. Returns 0;
  * -EINVAL: not a mode, with @ret_why, a constant string.
  */
 int mode_parse(const char *s, struct framebus_mode *ret, const char **ret_why);
@@ -36,5 +38,5 @@ const char *rate_format(struct framebus_fraction rate, char ret[static RATE_STRI
 
 /* As mode_parse() takes it, ranges behind it in brackets: "NV12,640x480,30 (16-1920x16-1080 by 2x2, 1-60
  * fps)"; "-" for a mode without a fourcc. */
-#define MODE_ARG_MAX 192
+#define MODE_ARG_MAX 224
 const char *mode_format(const struct framebus_mode *mode, char ret[static MODE_ARG_MAX]);

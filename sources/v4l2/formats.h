@@ -36,7 +36,8 @@ bool pixel_format_is_compressed(const PixelFormat *f);
  * order.
  * @bytesperline  as the driver says, one for each memory; 0: tightly packed
  * @ret_size      bytes of a whole frame
- * Of tiles, planes have whole ones only. -EINVAL: lines shorter than the width; -ENOTSUP: compressed; -EOVERFLOW.
+ * Of tiles, planes have whole ones only. -EINVAL: lines shorter than the width; -ENOTSUP: compressed;
+ * -EOVERFLOW.
  */
 int pixel_format_get_layout(const PixelFormat *f, uint32_t width, uint32_t height,
                             const uint32_t *bytesperline, struct framebus_plane ret_planes[4],

@@ -5,7 +5,9 @@ Which mode a source has when many watch: one that suits all, whoever came first,
 what happens to frames when it changes: FormatChanged first, then frames that are of it, for everybody.
 """
 
+import fcntl
 import itertools
+import os
 import random
 
 import fbtest
@@ -14,6 +16,7 @@ from fbtest import count
 from gi.repository import GLib
 from programs import ERROR, MANAGER, MANAGER_PATH, PUBLICATION, PUBLICATION_PATH, SUBSCRIPTION
 
+F_ADD_SEALS, ALL_SEALS = 1033, 15
 SIGNATURES = {'fourcc': 'u', 'modifier': 't', 'width': 'u', 'height': 'u', 'rate': '(uu)', 'width-range': '(uuu)',
               'height-range': '(uuu)', 'rate-range': '(uuuu)'}
 RANGED = {'width': 'width-range', 'height': 'height-range'}
@@ -149,6 +152,32 @@ class Wishes(programs.TestCase):
             self.call(path, SUBSCRIPTION, 'Close')
         self.raises('NoCommonMode', self.subscribe, 'cam', [mode('YUYV'), mode(size=(65, 48))])
         self.raises('InvalidOption', self.subscribe, 'cam', [mode('YUYV')] * 257, text='256')
+
+    def test_modifiers(self):
+        """Asked for, granted, told to the source, and announced to viewers; linear is another format."""
+        self.start()
+        modifier = 0x0400000000000001
+        tiled = {**VGA, 'modifier': modifier}
+        channel = self.publish('cam', [{**VGA, 'modifier': 0}, tiled])
+        for i, transport in enumerate(programs.TRANSPORTS):
+            with self.subTest(transport):
+                viewer = programs.Viewer(self, 'cam', transport, modes=packed([tiled]))
+                self.assertEqual(viewer.granted['mode'], tiled)
+                self.assertEqual(self.started(channel)[-1], tiled)
+                self.raises('NoCommonMode', self.subscribe, 'cam', [{**VGA, 'modifier': 0}],
+                            text='accept NV12 640x480.*1 accept nothing of that: NV12:0x0400000000000001 640x480')
+                channel.call(PUBLICATION_PATH, PUBLICATION, 'FormatChanged', GLib.Variant.new_tuple(
+                    GLib.Variant('t', 0), GLib.Variant('u', i + 1), packed([tiled]).get_child_value(0)))
+                fd = os.memfd_create('tiles', os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+                os.ftruncate(fd, 640 * 768)
+                fcntl.fcntl(fd, F_ADD_SEALS, ALL_SEALS)
+                planes = [(0, 0, 640 * 512, 640), (0, 640 * 512, 640 * 256, 640)]
+                channel.call(PUBLICATION_PATH, PUBLICATION, 'Frame', GLib.Variant(
+                    '(tttuuaha(uttu)a{sv})', (i + 1, 0, 1, i + 1, 0, [0], planes, {})), fds=[fd])
+                os.close(fd)
+                self.assertEqual(len(viewer.wait_frames(1)), 1)
+                self.assertEqual(viewer.named('FormatChanged')[-1][2], tiled)
+                viewer.call('Close')
 
     def test_refusal_names_both(self):
         """What is in the way: the source itself, one of those who watch, or all together."""
