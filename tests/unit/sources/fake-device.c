@@ -51,10 +51,13 @@ static int fake_enum_sizes(struct v4l2_frmsizeenum *e) {
                 return e->index ? -EINVAL : 0;
         }
         e->type = V4L2_FRMSIZE_TYPE_DISCRETE;
-        e->discrete = (struct v4l2_frmsize_discrete){ 320u << e->index, 180u << e->index };
+        if (e->index >= fake.n_sizes)
+                return -EINVAL;
         if (fake.sizes == SIZES_LADDER)
                 e->discrete = (struct v4l2_frmsize_discrete){ 320 + 160 * e->index, 180 + 90 * e->index };
-        return e->index < fake.n_sizes ? 0 : -EINVAL;
+        else
+                e->discrete = (struct v4l2_frmsize_discrete){ 320u << e->index, 180u << e->index };
+        return 0;
 }
 
 static int fake_enum_rates(struct v4l2_frmivalenum *e) {
