@@ -43,6 +43,13 @@ void stream_deinit(Stream *s) {
 
 /* ---- memory ---- */
 
+/* A frame is made in sealed memory and in one kind beside that: of two others, one gets it sealed. */
+static uint32_t possible(uint32_t memories) {
+        uint32_t sealed = 1u << FB_MEMORY_SEALED;
+
+        return __builtin_popcount(memories & ~sealed) > 1 ? memories | sealed : memories;
+}
+
 /* Whether something is needed that was not asked for so far. */
 static bool update_needs(Stream *s) {
         uint32_t memories = 0, n_buffers = 0;
@@ -53,6 +60,7 @@ static bool update_needs(Stream *s) {
                         memories |= 1u << subscriber_get_memory(sub);
                         n_buffers += subscriber_get_n_buffers(sub);
                 }
+        memories = possible(memories);
         if (memories == 0 || (memories == s->memories && n_buffers == s->n_buffers))
                 return false;
         s->memories = memories;

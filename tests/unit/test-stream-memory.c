@@ -133,6 +133,21 @@ TEST(the_source_hears_what_is_needed) {
         CHECK_INT(source.stream.memories, 0);
 }
 
+/* Both at once cannot be made of one frame: whose kind it is not gets it sealed. */
+TEST(two_kinds_beside_sealed_need_that_too) {
+        _cleanup_source_ Source source;
+        _cleanup_sink_ Sink a = { 0 }, b = { 0 };
+        Watch w;
+
+        begin(&source, &w);
+        REQUIRE(add(&a, &source, 4, LEASED | SEALED));
+        CHECK_INT(source.stream.memories, LEASED);
+        REQUIRE(add(&b, &source, 4, DMABUF | SEALED));
+        CHECK_INT(source.stream.memories, LEASED | DMABUF | SEALED);
+        sink_remove(&a);
+        CHECK_INT(source.stream.memories, DMABUF);
+}
+
 /* Nothing of that for those who have always been there. */
 TEST(sealed_subscribers_start_once) {
         _cleanup_source_ Source source;
