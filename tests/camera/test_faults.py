@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 What a device can do wrong, and what becomes of it: three subscribers keep their subscriptions through each of
-vivid's faults, and their counts add up. In one machine there are four devices: a webcam, an HDMI input, and two
+vivid's faults, and their counts add up: buffers that are dropped or damaged, REQBUFS, QBUF and STREAMON that fail, the
+fatal error and disconnect in test_faults, numbers that wrap in test_wrapped_sequence (times that do in test_vivid.py),
+and the driver unbound in test_camera.py. Short frames vivid does not tell: bytesused stays whole. In one machine there are four devices: a webcam, an HDMI input, and two
 webcams with the multi-planar interface, one of them with memory for DMA.
 """
 
@@ -87,6 +89,19 @@ class FaultsTest(test_camera.CameraTest):
             watcher.close()
         for device in (PLANES, DMA):
             self.check_planes(device)
+
+    def test_wrapped_sequence(self):
+        """The device's numbers begin anew after 2^32: no gap of that size, and for nobody."""
+        control('wrap_sequence_number', 1)
+        self.addCleanup(control, 'wrap_sequence_number', 0)
+        self.start()
+        self.watch(3, mode=dict(test_camera.SMALL, rate=GLib.Variant('(uu)', (60, 1))))
+        for watcher in self.watchers:
+            self.assertGreater(watcher.frames[0][1], 2**31)
+            wait_until(lambda w=watcher: w.frames[-1][1] < 2**31, 60, 'the first numbers again')
+        self.more(3)
+        for watcher in self.watchers:
+            self.assertLess(watcher.frames[-1][0] - watcher.first, 10000)
 
     def check_planes(self, device):
         """A memory for each plane: put together in one, they are what the broker expects of the format."""
