@@ -29,7 +29,11 @@ void quota_deinit(Quota *q) {
         }
 }
 
-static int get_user(Quota *q, uid_t uid, QuotaUser **ret) {
+int quota_charge(Quota *q, uid_t uid, QuotaKind kind) {
+        static const unsigned int max[] = {
+                [QUOTA_SUBSCRIPTIONS] = FB_SUBSCRIPTIONS_PER_UID,
+                [QUOTA_SOURCES] = FB_SOURCES_PER_UID,
+        };
         QuotaUser *u = find_user(q, uid);
 
         if (!u) {
@@ -39,48 +43,20 @@ static int get_user(Quota *q, uid_t uid, QuotaUser **ret) {
                 u->uid = uid;
                 list_append(&q->users, &u->link);
         }
-        *ret = u;
-        return 0;
-}
-
-static int charge(unsigned int *n, unsigned int max) {
-        if (*n >= max)
+        if (u->n[kind] >= max[kind])
                 return FB_E_LIMIT;
-        (*n)++;
+        u->n[kind]++;
         return 0;
 }
 
-static void put_back(QuotaUser *u, unsigned int *n) {
-        if (--*n > 0 || u->n_subscriptions + u->n_sources > 0)
+void quota_return(Quota *q, uid_t uid, QuotaKind kind) {
+        QuotaUser *u = find_user(q, uid);
+
+        if (!u || --u->n[kind] > 0)
                 return;
+        for (QuotaKind k = 0; k < _QUOTA_KIND_MAX; k++)
+                if (u->n[k] > 0)
+                        return;
         list_remove(&u->link);
         free(u);
-}
-
-int quota_charge_subscription(Quota *q, uid_t uid) {
-        QuotaUser *u;
-
-        fb_try(get_user(q, uid, &u));
-        return charge(&u->n_subscriptions, FB_SUBSCRIPTIONS_PER_UID);
-}
-
-void quota_return_subscription(Quota *q, uid_t uid) {
-        QuotaUser *u = find_user(q, uid);
-
-        if (u)
-                put_back(u, &u->n_subscriptions);
-}
-
-int quota_charge_source(Quota *q, uid_t uid) {
-        QuotaUser *u;
-
-        fb_try(get_user(q, uid, &u));
-        return charge(&u->n_sources, FB_SOURCES_PER_UID);
-}
-
-void quota_return_source(Quota *q, uid_t uid) {
-        QuotaUser *u = find_user(q, uid);
-
-        if (u)
-                put_back(u, &u->n_sources);
 }

@@ -10,10 +10,16 @@
 
 #include "base/list.h"
 
+typedef enum QuotaKind {
+        QUOTA_SUBSCRIPTIONS, /* at most FB_SUBSCRIPTIONS_PER_UID */
+        QUOTA_SOURCES,       /* published ones: at most FB_SOURCES_PER_UID */
+        _QUOTA_KIND_MAX,
+} QuotaKind;
+
 typedef struct QuotaUser {
         List link; /* Quota::users */
         uid_t uid;
-        unsigned int n_subscriptions, n_sources;
+        unsigned int n[_QUOTA_KIND_MAX];
 } QuotaUser;
 
 typedef struct Quota {
@@ -23,10 +29,6 @@ typedef struct Quota {
 void quota_init(Quota *q);
 void quota_deinit(Quota *q);
 
-/* One more subscription of @uid: FB_E_LIMIT at FB_SUBSCRIPTIONS_PER_UID. */
-int quota_charge_subscription(Quota *q, uid_t uid);
-void quota_return_subscription(Quota *q, uid_t uid);
-
-/* One more published source: FB_E_LIMIT at FB_SOURCES_PER_UID. */
-int quota_charge_source(Quota *q, uid_t uid);
-void quota_return_source(Quota *q, uid_t uid);
+/* One more of @uid: FB_E_LIMIT if it has the most that one may have. */
+int quota_charge(Quota *q, uid_t uid, QuotaKind kind);
+void quota_return(Quota *q, uid_t uid, QuotaKind kind);

@@ -444,10 +444,10 @@ int source_new_published(Api *api, const SourcePublishOptions *options, Source *
         if (r < 0)
                 return r;
         fb_try(publication_new(api->event, ours, &publication_handler, s, &s->publication));
-        fb_try(quota_charge_source(&api->quota, s->owner_uid));
+        fb_try(quota_charge(&api->quota, s->owner_uid, QUOTA_SOURCES));
         r = take_name(s, options);
         if (r != 0) {
-                quota_return_source(&api->quota, s->owner_uid);
+                quota_return(&api->quota, s->owner_uid, QUOTA_SOURCES);
                 registry_remove(&api->sources, &s->entry);
                 return r;
         }
@@ -481,7 +481,7 @@ void source_free(Source *s, const char *reason) {
         stream_end_all(&s->stream, reason, clock_now_ns());
         owner = s->owner ? callers_find(&api->callers, s->owner) : NULL;
         if (s->owner)
-                quota_return_source(&api->quota, s->owner_uid);
+                quota_return(&api->quota, s->owner_uid, QUOTA_SOURCES);
         if (owner) {
                 owner->n_channels--;
                 fd_account_ask(&owner->account); /* the answer may lie there unread */

@@ -185,7 +185,7 @@ Subscription *subscription_free(Subscription *s) {
         api = s->api;
         detach(s);
         if (s->charged)
-                quota_return_subscription(&api->quota, s->uid);
+                quota_return(&api->quota, s->uid, QUOTA_SUBSCRIPTIONS);
         if (s->charged && s->channel) {
                 Caller *c = callers_find(&api->callers, s->client);
 
@@ -241,7 +241,7 @@ static void subscription_add(Subscription *s, Source *source, Options *o, const 
 }
 
 static int charge(Api *api, const Caller *c, sd_bus_error *ret_error) {
-        int r = quota_charge_subscription(&api->quota, c->uid);
+        int r = quota_charge(&api->quota, c->uid, QUOTA_SUBSCRIPTIONS);
 
         if (r > 0)
                 return api_error(ret_error, r,

@@ -4,8 +4,9 @@
 What a device can do wrong, and what becomes of it: three subscribers keep their subscriptions through each of
 vivid's faults, and their counts add up: buffers that are dropped or damaged, REQBUFS, QBUF and STREAMON that fail, the
 fatal error and disconnect in test_faults, numbers that wrap in test_wrapped_sequence (times that do in test_vivid.py),
-and the driver unbound in test_camera.py. Short frames vivid does not tell: bytesused stays whole. In one machine there are four devices: a webcam, an HDMI input, and two
-webcams with the multi-planar interface, one of them with memory for DMA.
+and the driver unbound in test_camera.py. Short frames vivid does not tell: bytesused stays whole. In one machine there
+are four devices: a webcam, an HDMI input, and two webcams with the multi-planar interface, one of them with memory for
+DMA.
 """
 
 import os
