@@ -8,6 +8,7 @@ program as a whole. Each program is run by meson, which knows how.
 """
 
 import argparse
+import concurrent.futures
 import fnmatch
 import hashlib
 import json
@@ -106,8 +107,9 @@ def setup(round_):
     return None
 
 
-def compile_(round_):
-    result = output_of(['ninja', '-C', round_.folder, f'-j{os.cpu_count() or 2}'])
+def compile_(round_, aside):
+    """aside: by what the tests of another round leave of the processors."""
+    result = output_of([*['nice', '-n', '19'] * aside, 'ninja', '-C', round_.folder, f'-j{os.cpu_count() or 2}'])
     return None if result.returncode == 0 else result.stdout
 
 
@@ -124,6 +126,36 @@ def tests_of(round_, full):
         if (round_.choose_full if full else round_.choose)(suite, test['name']):
             found.append((suite, test['name']))
     return found
+
+
+class Builder:
+    """
+    Builds what the rounds need, in their order, while the tests of those before are run: these wait most of the time.
+    A round that comes before its build is done waits for it.
+    """
+
+    def __init__(self, full, wanted):
+        """wanted: (round, test) -> whether that test is to be run."""
+        self.full, self.wanted = full, wanted
+        self.executor = concurrent.futures.ThreadPoolExecutor(1)
+        self.built = {r.name: self.executor.submit(self._build, r, r is not ROUNDS[0]) for r in ROUNDS}
+
+    def _build(self, round_, aside):
+        broken = setup(round_)
+        if broken:
+            return [], broken
+        try:
+            tests = [t for t in tests_of(round_, self.full) if self.wanted(round_, t)]
+        except RuntimeError as error:
+            return [], str(error)
+        return tests, compile_(round_, aside) if tests else None
+
+    def wait(self, round_):
+        """([(suite, name)] to run, what went wrong or None)"""
+        return self.built[round_.name].result()
+
+    def stop(self):
+        self.executor.shutdown(cancel_futures=True)
 
 
 # Running
@@ -292,8 +324,8 @@ def wanted_by(patterns, test):
 class Run:
     """What one call of ./check does and finds."""
 
-    def __init__(self, patterns, full, state, retry):
-        self.patterns, self.full, self.state, self.retry = patterns, full, state, retry
+    def __init__(self, full, state, retry):
+        self.full, self.state, self.retry = full, state, retry
         self.total = Count()
         self.second_attempts = []
 
@@ -340,18 +372,12 @@ class Run:
                 say(f'--- {name}: did not run')
                 self.total.failed += 1
 
-    def run_round(self, round_):
+    def run_round(self, round_, builder):
         began = time.monotonic()
-        tests, broken = [], setup(round_)
-        if not broken:
-            try:
-                tests = [t for t in tests_of(round_, self.full) if wanted_by(self.patterns, test_id(round_, t))]
-            except RuntimeError as error:
-                broken = str(error)
+        tests, broken = builder.wait(round_)
         if not broken and not tests:
             return
         say(f'== {round_.what}')
-        broken = broken or compile_(round_)
         if broken:
             say('\n'.join(broken.splitlines()[-60:]))
             say(f'--- {round_.name}: does not build')
@@ -399,9 +425,13 @@ def main():
     state = State(args.restart) if args.full else None
     if state and state.done:
         say(f'{len(state.done)} tests have passed before at this commit (--restart forgets them)')
-    run = Run(args.name, args.full, state, not args.once)
-    for round_ in ROUNDS:
-        run.run_round(round_)
+    run = Run(args.full, state, not args.once)
+    builder = Builder(args.full, lambda round_, test: wanted_by(args.name, test_id(round_, test)))
+    try:
+        for round_ in ROUNDS:
+            run.run_round(round_, builder)
+    finally:
+        builder.stop()
 
     total = run.total
     if run.second_attempts:
