@@ -31,7 +31,7 @@
 
 /* See confine(). */
 #define PROCESS_DATA_MAX  ((rlim_t)1 << 30)
-#define PROCESS_OOM_SCORE "500"
+#define PROCESS_OOM_SCORE 500
 
 struct Process {
         pid_t pid;
@@ -182,12 +182,16 @@ static int spawn(const char *const *argv, int fd, pid_t *ret_pid) {
 static void confine(pid_t pid) {
         struct rlimit limit;
         char path[64];
+        int score;
         FILE *f;
 
         (void)snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)pid);
-        f = fopen(path, "we");
+        f = fopen(path, "r+e");
         if (f) {
-                fputs(PROCESS_OOM_SCORE, f);
+                if (fscanf(f, "%d", &score) == 1 && score < PROCESS_OOM_SCORE) {
+                        rewind(f);
+                        fprintf(f, "%d", PROCESS_OOM_SCORE);
+                }
                 (void)fclose(f);
         }
         if (!DATA_IS_BOUNDED || prlimit(pid, RLIMIT_DATA, NULL, &limit) < 0 ||

@@ -73,7 +73,7 @@ class Isolation(programs.TestCase):
 
     def test_hang(self):
         """One that hangs, as in an ioctl: it is told, and ended when it can be; viewers see the next one's frames."""
-        self.begin(programs.pattern('64x48', 50), '--answer-timeout', '1.5')
+        self.begin(programs.pattern('64x48', 50), '--answer-timeout', '2.5')
         viewer = self.client('bad', 'peer')
         viewer.wait_frames(3)
         pid, = self.workers_of('64x48')
@@ -110,7 +110,7 @@ class Isolation(programs.TestCase):
         self.begin(programs.PATTERN)
         pid, = self.workers_of('framebus-pattern')
         score = [int(pathlib.Path(f'/proc/{p}/oom_score_adj').read_text()) for p in (self.broker.pid, pid)]
-        self.assertLess(score[0], score[1])
+        self.assertEqual(score[1], max(score[0], 500))
         self.end()
 
 

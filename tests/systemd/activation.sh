@@ -66,6 +66,7 @@ step 'a call from a member of the group video starts the broker as its own user'
 [ "$(active framebus-capture.socket)" = active ] || fail 'the capture socket does not listen'
 [ "$(stat -c '%U %a' /run/framebus/capture)" = 'framebus 600' ] || fail 'the capture socket is open to others'
 grep -q 'CapEff:\s*0*$' "/proc/$(main_pid)/status" || fail 'the broker has capabilities'
+[ "$(stat -c '%U %a' /run/framebus-broker)" = 'framebus 700' ] || fail 'it has no place to remember names'
 no_program_runs || fail 'a capture program runs for nobody'
 
 step 'frames come, by both ways, from a capture program with its own user'
@@ -225,6 +226,7 @@ done
 gone() { [ "$(active framebus.service)" = inactive ]; }
 until_true 10 gone
 journalctl --sync
+[ -d /run/framebus-broker ] || fail 'what it had remembered is gone with it'
 starts=$(journalctl -t framebusd -o cat | grep -c 'idle: leaving' || true)
 [ "$starts" -ge "$rounds" ] || fail "$starts starts are too few to show anything"
 echo "$((3 * 2 * rounds)) calls, $starts starts"
