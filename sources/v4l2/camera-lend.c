@@ -202,15 +202,17 @@ static bool push_loan(Camera *c, const StreamFrame *f, struct framebus_push_info
 int camera_push(Camera *c, const StreamFrame *f) {
         const uint32_t lendable = 1u << FRAMEBUS_MEMORY_DMABUF | 1u << FRAMEBUS_MEMORY_LEASED;
         struct framebus_push_info info;
-        bool lent = false, pushed;
+        bool lent = false, starved = false, pushed;
 
         describe_frame(c, f, &info);
-        if ((c->program.memories & lendable) && lend_judge(&c->stream, f))
+        if ((c->program.memories & lendable) && lend_judge(&c->stream, f, &starved))
                 pushed = lent = push_loan(c, f, &info);
         else
                 pushed = push_copy(c, f, &info);
         if (pushed)
                 c->discontinuity = false;
+        if (pushed && starved)
+                lend_count_starved(&c->stream, f);
         if (!lent)
                 return stream_return(&c->stream, f);
         lend_begin(&c->stream, f);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "sources/v4l2/lend.h"
 
-bool lend_judge(Stream *s, const StreamFrame *f) {
+bool lend_judge(const Stream *s, const StreamFrame *f, bool *ret_starved) {
         const Pool *p = &s->pool;
+        bool can = p->way != WAY_COPY && !p->slots[f->index].retired && f->n_parts == s->n_memories;
 
-        if (p->way == WAY_COPY || p->slots[f->index].retired || f->n_parts != s->n_memories)
-                return false;
-        if (pool_count(p, SLOT_QUEUED) >= p->reserve)
-                return true;
+        *ret_starved = can && pool_count(p, SLOT_QUEUED) < p->reserve;
+        return can && !*ret_starved;
+}
+
+void lend_count_starved(Stream *s, const StreamFrame *f) {
         s->counts.starved++;
         s->counts.starved_bytes += f->size;
-        return false;
 }
 
 static size_t get_skipped(const Slot *slot, const StreamFrame *f, uint32_t memory) {

@@ -19,8 +19,11 @@ typedef struct Loan {
         size_t n_planes;
 } Loan;
 
-/* Whether a frame that was read can be lent without starving the driver. Counts it if that is the reason. */
-bool lend_judge(Stream *s, const StreamFrame *f);
+/* Whether a frame that was read can be lent. *@ret_starved: no, as the driver needs its buffer. */
+bool lend_judge(const Stream *s, const StreamFrame *f, bool *ret_starved);
+
+/* It was copied for that reason. */
+void lend_count_starved(Stream *s, const StreamFrame *f);
 
 /* Says what it is. Nothing is lent by this. */
 void lend_describe(Stream *s, const StreamFrame *f, Loan *ret);

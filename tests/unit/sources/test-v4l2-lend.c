@@ -66,8 +66,11 @@ static StreamFrame next(void) {
 /* Reads a frame and lends it, if it may be lent. */
 static bool pass(Loan *ret) {
         StreamFrame f = next();
+        bool starved;
 
-        if (!lend_judge(&stream, &f)) {
+        if (!lend_judge(&stream, &f, &starved)) {
+                if (starved)
+                        lend_count_starved(&stream, &f);
                 CHECK_INT("return", stream_return(&stream, &f), 0);
                 return false;
         }
