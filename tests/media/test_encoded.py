@@ -27,8 +27,9 @@ ENCODERS = {
     'MJPG': ['-c:v', 'mjpeg', '-q:v', '5', '-f', 'mjpeg'],
     'H264': ['-c:v', 'libx264', '-g', '12', '-bf', '2', '-x264-params', 'aud=1:repeat-headers=1:scenecut=0',
              '-f', 'h264'],
-    'HEVC': ['-c:v', 'libx265', '-g', '12', '-x265-params', 'aud=1:repeat-headers=1:scenecut=0:log-level=error',
-             '-f', 'hevc'],
+    # of open groups the first pictures behind a keyframe cannot be decoded by who begins there
+    'HEVC': ['-c:v', 'libx265', '-g', '12', '-x265-params',
+             'aud=1:repeat-headers=1:scenecut=0:open-gop=0:log-level=error', '-f', 'hevc'],
 }
 # where a frame begins; what a parameter set and a picture to begin with are, by the byte behind the start code
 BEGINS = {'MJPG': rb'\xff\xd8\xff', 'H264': rb'\x00\x00\x00\x01\x09', 'HEVC': rb'\x00\x00\x00\x01\x46\x01'}
