@@ -30,6 +30,16 @@ static int judge_kind(const Frame *f, uint32_t kind, uint32_t kinds, const char 
         return 0;
 }
 
+/* A receiver has room for as many descriptors as the format has planes; more may cost it its connection. */
+static int judge_use(const Frame *f, const char **ret_why) {
+        uint32_t used = 0;
+
+        for (uint32_t i = 0; i < f->n_planes; i++)
+                used |= 1u << f->planes[i].memory;
+        return used == (1u << f->n_fds) - 1 ? 0
+                                            : (*ret_why = "a memory that no plane is in", FB_E_INVALID_FRAME);
+}
+
 int import_judge_frame(const Frame *f, const Mode *mode, uint32_t kinds, const char **ret_why) {
         uint64_t sizes[FB_MEMORIES_MAX];
         uint64_t modifier = f->meta.present & FRAME_META_MODIFIER ? f->meta.modifier : mode->modifier;
@@ -38,6 +48,7 @@ int import_judge_frame(const Frame *f, const Mode *mode, uint32_t kinds, const c
         fb_try(judge_kind(f, kind, kinds, ret_why));
         for (uint32_t i = 0; i < f->n_fds; i++)
                 fb_try(judge_memory(kind, f->fds[i], &sizes[i], ret_why));
-        return format_judge_planes(mode->fourcc, modifier, mode->width, mode->height, f->planes, f->n_planes,
-                                   sizes, f->n_fds, ret_why);
+        fb_try(format_judge_planes(mode->fourcc, modifier, mode->width, mode->height, f->planes, f->n_planes,
+                                   sizes, f->n_fds, ret_why));
+        return judge_use(f, ret_why);
 }

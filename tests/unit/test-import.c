@@ -78,6 +78,16 @@ TEST(a_second_memory_that_is_not_sealed) {
         CHECK_INT(import_judge_frame(&f, &nv12, SEALED, &why), FB_E_NOT_SEALED);
 }
 
+TEST(a_second_memory_for_nothing) {
+        _cleanup_close_ int fd = sealed(24), other = sealed(24);
+        Frame f = frame_of(fd);
+        const char *why = NULL;
+
+        f.fds[f.n_fds++] = other;
+        CHECK_INT(import_judge_frame(&f, &nv12, SEALED, &why), FB_E_INVALID_FRAME);
+        CHECK(why);
+}
+
 TEST(no_memory) {
         int p[2];
         const char *why = NULL;
