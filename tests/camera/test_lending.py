@@ -50,7 +50,9 @@ class Memory:
         self.fd, stat = fd, os.fstat(fd)
         self.identity = (stat.st_dev, stat.st_ino)
         self.size = os.lseek(fd, 0, os.SEEK_END)
-        self.map = mmap.mmap(fd, self.size, mmap.MAP_SHARED, mmap.PROT_READ)
+        # private mappings show what is written later, too, and do not keep older kernels from sealing
+        kind = mmap.MAP_SHARED if 'dmabuf' in os.readlink(f'/proc/self/fd/{fd}') else mmap.MAP_PRIVATE
+        self.map = mmap.mmap(fd, self.size, kind, mmap.PROT_READ)
 
     def seals(self):
         return fcntl.fcntl(self.fd, F_GET_SEALS)
