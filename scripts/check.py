@@ -68,7 +68,7 @@ ROUNDS = [
     Round('camera', 'cameras and screens in virtual machines', 'gcc', ['-Dbuildtype=debugoptimized'],
           chosen('camera/*'), scale=0, parallel=2),
     Round('clang', 'clang', 'clang', ['-Dbuildtype=release', '-Db_ndebug=false'],
-          chosen('unit/*', 'lint/*', 'bus/main-broker'), scale=3, env={'CC': 'clang'}),
+          chosen('unit/*', 'lint/lint-headers', 'lint/readme', 'bus/main-broker'), scale=3, env={'CC': 'clang'}),
     Round('sanitizers', 'address and undefined-behaviour sanitizers, fault points', 'sanitizers', FAULTS,
           chosen('unit/*', 'bus/*-daemon', 'bus/main-broker', 'bus/flow-broker', 'fault/*'), scale=5,
           chosen_full=chosen('unit/*', 'bus/*', 'fault/*'),
