@@ -261,8 +261,8 @@ class Changes(programs.TestCase):
         sent = {e['pts_ns']: e for e in publisher.events('sent')}
         self.assertEqual(publisher.events('problem') + publisher.events('refused'), [])
         for viewer in viewers:
-            # who is slow may miss all frames of a format, and is not told of it then
-            self.assertGreater(self.check_frames(viewer, sent), changes // 4)
+            # who is slow may miss all frames of a format, and is not told of it then; but for the first and the last
+            self.assertGreaterEqual(self.check_frames(viewer, sent), 2)
             self.assert_exact(viewer)
 
     def test_of_a_capture_program(self):
