@@ -80,6 +80,7 @@ static inline bool fb_memory_from_string(const char *word, uint32_t *ret_kind) {
 /* Times, nanoseconds */
 #define FB_SUSPEND_AFTER_NS 2000000000ull /* nothing released for so long while frames wait: suspended */
 #define FB_REPLAY_AGE_NS    1000000000ull /* a replayed frame is at most this old, or two frame intervals */
+#define FB_KEYFRAME_NS      500000000ull  /* a source is not asked for keyframes more often */
 
 /* Keys of mode dictionaries */
 #define FB_KEY_FOURCC       "fourcc"       /* u */

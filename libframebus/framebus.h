@@ -472,7 +472,7 @@ struct framebus_publish_options {
         size_t n_memories;
 };
 
-#define FRAMEBUS_PUBLISHER_EVENTS_VERSION 2
+#define FRAMEBUS_PUBLISHER_EVENTS_VERSION 3
 /** All optional but `start` and `stop`. */
 struct framebus_publisher_events {
         uint32_t version;
@@ -513,6 +513,10 @@ struct framebus_publisher_events {
          * that a device is writing at this moment may be pushed once more when it is full; `retired` is told
          * again when it comes back. */
         void (*retired)(framebus_publisher *pub, uint64_t buffer, void *userdata);
+        /* since version 3 */
+        /** Somebody came, or lost a frame, and waits for a keyframe (FRAMEBUS_FRAME_KEYFRAME): make one soon.
+         * Told at most twice a second, and only of formats whose frames build on others. */
+        void (*keyframe_wanted)(framebus_publisher *pub, void *userdata);
 };
 
 /** Publishes a source called @name; `published` or `ended` follows. @events must stay valid. @ret_pub is

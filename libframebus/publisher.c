@@ -143,6 +143,11 @@ static void on_stop(framebus_publisher *pub, sd_bus_message *m) {
         publisher_tell(pub, stop);
 }
 
+static void on_keyframe_wanted(framebus_publisher *pub, sd_bus_message *m) {
+        if (pub->started)
+                publisher_tell_since(3, pub, keyframe_wanted);
+}
+
 static void on_release(framebus_publisher *pub, sd_bus_message *m) {
         const uint64_t *seqs;
         size_t n;
@@ -177,6 +182,7 @@ static const struct {
 } signals[] = {
         { "Start", on_start },
         { "Stop", on_stop },
+        { "KeyframeWanted", on_keyframe_wanted },
         { "Release", on_release },
         { "Retire", lending_on_retire },
         { "Refused", on_refused },

@@ -129,12 +129,18 @@ static const FormatInfo formats[] = {
         PLANAR(Q401, 16, 1, 1),
 };
 
-/* DRM defines none of these. The newer ones are spelt out: kernel headers may not have them yet. */
-static const uint32_t compressed_formats[] = {
+/* Compressed, each frame for itself. DRM defines none of these, and none of the next. */
+static const uint32_t independent_formats[] = {
         V4L2_PIX_FMT_MJPEG,
         V4L2_PIX_FMT_JPEG,
         V4L2_PIX_FMT_PJPG,
         V4L2_PIX_FMT_DV,
+        V4L2_PIX_FMT_PWC1,
+        V4L2_PIX_FMT_PWC2,
+};
+
+/* The newer ones are spelt out: kernel headers may not have them yet. */
+static const uint32_t delta_formats[] = {
         V4L2_PIX_FMT_MPEG,
         V4L2_PIX_FMT_MPEG1,
         V4L2_PIX_FMT_MPEG2,
@@ -150,8 +156,6 @@ static const uint32_t compressed_formats[] = {
         V4L2_PIX_FMT_VP8,
         V4L2_PIX_FMT_VP9,
         V4L2_PIX_FMT_FWHT,
-        V4L2_PIX_FMT_PWC1,
-        V4L2_PIX_FMT_PWC2,
         v4l2_fourcc('M', 'G', '2', 'S'),
         v4l2_fourcc('S', '2', '6', '4'),
         v4l2_fourcc('S', '2', '6', '5'),
@@ -171,11 +175,18 @@ const FormatInfo *format_get_info(uint32_t fourcc) {
         return NULL;
 }
 
-bool format_is_compressed(uint32_t fourcc) {
-        for (size_t i = 0; i < FB_ELEMENTSOF(compressed_formats); i++)
-                if (compressed_formats[i] == fourcc)
+bool format_has_deltas(uint32_t fourcc) {
+        for (size_t i = 0; i < FB_ELEMENTSOF(delta_formats); i++)
+                if (delta_formats[i] == fourcc)
                         return true;
         return false;
+}
+
+bool format_is_compressed(uint32_t fourcc) {
+        for (size_t i = 0; i < FB_ELEMENTSOF(independent_formats); i++)
+                if (independent_formats[i] == fourcc)
+                        return true;
+        return format_has_deltas(fourcc);
 }
 
 static uint64_t divide_up(uint64_t a, uint64_t b) {

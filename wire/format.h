@@ -27,6 +27,9 @@ const FormatInfo *format_get_info(uint32_t fourcc);
 
 bool format_is_compressed(uint32_t fourcc);
 
+/* Compressed, and frames build on others: one that was lost spoils what follows, up to the next keyframe. */
+bool format_has_deltas(uint32_t fourcc);
+
 /* The least stride and number of lines of plane @i. False: overflow, or no such plane. */
 bool format_plane_min(const FormatInfo *info, size_t i, uint32_t width, uint32_t height, uint64_t *ret_stride,
                       uint64_t *ret_lines);

@@ -49,6 +49,11 @@ static void rate_advance(Window *w, uint64_t t) {
                 w->next_due_ns = (rate_restarts(w, t) ? t : w->next_due_ns) + w->min_interval_ns;
 }
 
+bool window_is_stuck(const Window *w, uint64_t now_ns) {
+        return !window_has_credit(w) && now_ns > w->returned_ns &&
+               now_ns - w->returned_ns > FB_SUSPEND_AFTER_NS;
+}
+
 WindowVerdict window_offer(Window *w, uint64_t pts_ns, uint64_t now_ns) {
         uint64_t t = rate_time(pts_ns, now_ns);
 
@@ -58,7 +63,7 @@ WindowVerdict window_offer(Window *w, uint64_t pts_ns, uint64_t now_ns) {
                 rate_advance(w, t);
                 return WINDOW_SEND;
         }
-        if (now_ns > w->returned_ns && now_ns - w->returned_ns > FB_SUSPEND_AFTER_NS)
+        if (window_is_stuck(w, now_ns))
                 return WINDOW_SUSPEND;
         if (!w->latest)
                 return WINDOW_DROP;

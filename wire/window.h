@@ -45,6 +45,10 @@ void window_init(Window *w, uint32_t size, bool latest, uint64_t min_interval_ns
  * SEND/HOLD. */
 WindowVerdict window_offer(Window *w, uint64_t pts_ns, uint64_t now_ns);
 
+/* Nothing has come back for FB_SUSPEND_AFTER_NS, and the credit is used up: when window_offer() would say
+ * WINDOW_SUSPEND. */
+bool window_is_stuck(const Window *w, uint64_t now_ns);
+
 /* Records a frame as in flight; only after WINDOW_SEND, or with window_has_credit(). @e is copied. */
 void window_sent(Window *w, const WindowEntry *e, uint64_t now_ns);
 

@@ -134,9 +134,7 @@ static void need_program(Source *s) {
         int r;
 
         s->linger = sd_event_source_disable_unref(s->linger);
-        if (!s->worker)
-                return;
-        r = worker_start(s->worker);
+        r = s->worker ? worker_start(s->worker) : 0;
         if (r < 0)
                 stream_set_state(&s->stream, STREAM_FAILED, strerror(-r));
         source_update_busy(s);
@@ -297,12 +295,10 @@ static void end_run(Source *s) {
 }
 
 static void on_closed(Publication *p, bool destroyed, void *userdata) {
-        Source *s = userdata;
-
-        if (s->worker)
-                end_run(s);
+        if (((Source *)userdata)->worker)
+                end_run(userdata);
         else
-                source_free(s, "destroyed");
+                source_free(userdata, "destroyed");
 }
 
 /* What keeps the program may keep it from ending, too: another one is started when it is gone. */
@@ -327,10 +323,8 @@ static const PublicationHandler publication_handler = {
 /* ---- the stream's wishes ---- */
 
 static void on_start(Stream *stream, const Mode *mode) {
-        Source *s = source_of_stream(stream);
-
-        need_program(s);
-        memory_start(s, mode);
+        need_program(source_of_stream(stream));
+        memory_start(source_of_stream(stream), mode);
 }
 
 static void on_stop(Stream *stream) {
@@ -341,12 +335,17 @@ static void on_stop(Stream *stream) {
         linger(s);
 }
 
+static void on_want_keyframe(Stream *stream) {
+        publication_want_keyframe(source_of_stream(stream)->publication);
+}
+
 static void on_changed(Stream *stream, unsigned int what) {
         source_emit_changed(source_of_stream(stream), what);
 }
 
 static const StreamHandler stream_handler = {
-        .start = on_start, .stop = on_stop, .retire = memory_on_retire, .changed = on_changed,
+        .start = on_start, .stop = on_stop, .retire = memory_on_retire,
+        .want_keyframe = on_want_keyframe, .changed = on_changed,
 };
 
 /* ---- beginning and end ---- */

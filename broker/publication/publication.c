@@ -173,6 +173,7 @@ static const sd_bus_vtable publication_vtable[] = {
                                         SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_SIGNAL_WITH_ARGS("Start", SD_BUS_ARGS("a{sv}", mode), 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Stop", SD_BUS_NO_ARGS, 0),
+                SD_BUS_SIGNAL_WITH_ARGS("KeyframeWanted", SD_BUS_NO_ARGS, 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Release", SD_BUS_ARGS("at", seqs), 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Retire", SD_BUS_ARGS("at", buffers), 0),
                 SD_BUS_SIGNAL_WITH_ARGS("SetControl", SD_BUS_ARGS("t", cookie, "a{sv}", values), 0),
@@ -272,6 +273,13 @@ void publication_stop(Publication *p) {
                 return;
         p->wanted = (Start){};
         send_wanted(p);
+}
+
+void publication_want_keyframe(Publication *p) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        if (p && channel_is_open(p->channel) && publication_signal(p, "KeyframeWanted", &m) >= 0)
+                (void)channel_send(p->channel, m);
 }
 
 bool publication_is_ready(const Publication *p) {

@@ -67,6 +67,9 @@ void publication_watch(Publication *p, uint64_t period_ns);
 void publication_start(Publication *p, const Start *start);
 void publication_stop(Publication *p);
 
+/* Somebody waits for a keyframe. Takes NULL. */
+void publication_want_keyframe(Publication *p);
+
 /* The buffers in these slots (Frame::slot) are never to be written again: tells the publisher, unless it
  * knows. */
 void publication_retire(Publication *p, uint64_t slots);

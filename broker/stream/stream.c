@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "wire/format.h"
 
 static const char *const state_names[_STREAM_STATE_MAX] = {
         [STREAM_IDLE] = "idle",           [STREAM_STARTING] = "starting", [STREAM_STREAMING] = "streaming",
@@ -98,6 +99,13 @@ void stream_retire(Stream *s, uint64_t slots) {
         f = take_ptr(s->last->sealed);
         frame_unref(s->last);
         s->last = f;
+}
+
+void stream_want_keyframe(Stream *s, uint64_t now_ns) {
+        if (s->asked_ns != 0 && now_ns - s->asked_ns < FB_KEYFRAME_NS)
+                return;
+        s->asked_ns = now_ns;
+        s->handler->want_keyframe(s);
 }
 
 /* ---- modes and subscribers ---- */
@@ -212,6 +220,7 @@ void stream_set_format(Stream *s, const Mode *mode) {
         forget_last(s); /* it has the old format */
         s->mode = *mode;
         s->format++;
+        s->first_keyframe = 0;
         list_for_each(sub, &s->subscribers, link) {
                 subscriber_drop_held(sub, LOSS_SUPERSEDED);
                 sub->suits = mode_list_accepts(subscriber_wishes(sub), mode);
@@ -270,6 +279,8 @@ void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
         if (f->sealed)
                 copy_numbers(f->sealed, f);
         s->frames++;
+        if (s->first_keyframe == 0 && (f->flags & FB_FRAME_KEYFRAME) && format_has_deltas(s->mode.fourcc))
+                s->first_keyframe = f->seq;
 
         s->looping = true;
         list_for_each(sub, &s->subscribers, link)
@@ -277,9 +288,11 @@ void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
         s->looping = false;
 
         if (s->n_subscribers > 0) {
-                forget_last(s);
-                s->last = frame_ref(f);
-                s->last_ns = now_ns;
+                if (!stream_is_delta(s, f)) {
+                        forget_last(s);
+                        s->last = frame_ref(f);
+                        s->last_ns = now_ns;
+                }
                 stream_set_state(s, STREAM_STREAMING, "");
         }
         stream_reap(s);

@@ -47,6 +47,8 @@ typedef struct StreamHandler {
         /* The buffers in these slots (Frame::slot) are with somebody who must not see what comes later: they
          * are never to be written again. Said before the references to frames in them are dropped. */
         void (*retire)(Stream *s, uint64_t slots);
+        /* A subscriber waits for a keyframe; at most once in FB_KEYFRAME_NS. */
+        void (*want_keyframe)(Stream *s);
         /* STREAM_CHANGED_*; nothing may be freed here. */
         void (*changed)(Stream *s, unsigned int what);
 } StreamHandler;
@@ -65,8 +67,13 @@ struct Stream {
         uint32_t format; /* number of the mode in force */
         uint64_t seq, frames;
         uint64_t lost[_LOSS_MAX]; /* before any subscription */
-        Frame *last;              /* the newest of the present run; a reference */
+        /* The newest of the present run that can be looked at without others; a reference */
+        Frame *last;
         uint64_t last_ns;
+        /* The first frame of the mode in force that was flagged as a keyframe, if others build on it; 0: each
+         * frame is taken to be complete. A source that never flags one starves nobody. */
+        uint64_t first_keyframe;
+        uint64_t asked_ns; /* for a keyframe; 0: never */
         StreamState state;
         char reason[FB_TEXT_MAX + 1];
         bool looping; /* in a loop over subscribers: reap afterwards */
@@ -107,6 +114,14 @@ void stream_update_needs(Stream *s);
 /* In these slots there are other buffers from now on; nobody was sent them. */
 void stream_renew_slots(Stream *s, uint64_t slots);
 
+/* Whether @f cannot be looked at without frames before it. */
+static inline bool stream_is_delta(const Stream *s, const Frame *f) {
+        return s->first_keyframe != 0 && !(f->flags & FB_FRAME_KEYFRAME);
+}
+
+/* For a subscriber: StreamHandler::want_keyframe, unless that was done just now. */
+void stream_want_keyframe(Stream *s, uint64_t now_ns);
+
 /* For a subscriber: StreamHandler::retire, and nobody new gets a frame that lies there. */
 void stream_retire(Stream *s, uint64_t slots);
 
@@ -131,7 +146,7 @@ void stream_end_all(Stream *s, const char *reason, uint64_t now_ns);
 /* Hands the subscribers that are over to their owners. Not to be called from ops. */
 void stream_reap(Stream *s);
 
-/* The newest frame if it may be replayed, else NULL. Borrowed. */
+/* The newest frame (of a format with deltas: keyframe) if it may be replayed, else NULL. Borrowed. */
 Frame *stream_get_replay(const Stream *s, uint64_t now_ns);
 
 static inline const Mode *stream_get_mode(const Stream *s) {

@@ -29,7 +29,7 @@ static uint64_t min_interval_ns(Fraction max_rate) {
 }
 
 void subscriber_init(Subscriber *s, const SubscriberOps *ops, const SubscriberOptions *options) {
-        *s = (Subscriber){ .ops = ops, .options = *options, .suits = true };
+        *s = (Subscriber){ .ops = ops, .options = *options, .suits = true, .broken = true, .asking = true };
         if (s->options.memories == 0)
                 s->options.memories = 1u << FB_MEMORY_SEALED;
         window_init(&s->window, options->window, options->latest, min_interval_ns(options->max_rate));
@@ -81,6 +81,14 @@ static void fail(Subscriber *s) {
 void subscriber_lose(Subscriber *s, uint64_t count, LossReason reason) {
         s->lost[reason] += count;
         (s->held ? s->untold_after : s->untold)[reason] += count;
+        s->broken = true;
+        if (reason != LOSS_RATE && reason != LOSS_KEYFRAME) /* who thins out a stream takes what there is */
+                s->asking = true;
+}
+
+/* What goes out or is kept now, all before it is there. What is lost from here on comes after it. */
+static void is_whole(Subscriber *s) {
+        s->broken = s->asking = false;
 }
 
 /* No frame is held any more: what was lost after it comes before the next one. */
@@ -127,8 +135,8 @@ static void lend(Subscriber *s, WindowEntry *e, Frame *f) {
                 s->sent_slots |= f->slot;
 }
 
-/* The caller checked credit. */
-static void send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns) {
+/* The caller checked credit. False: lost. */
+static bool send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns) {
         WindowEntry e = { .seq = f->seq, .pts_ns = f->pts_ns };
         bool replayed = extra_flags & FB_FRAME_REPLAYED;
         LossReason why = LOSS_QUOTA;
@@ -137,7 +145,7 @@ static void send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns)
         if (s->ops->check_room(s, f->n_fds, &why) != 0) {
                 if (!replayed)
                         subscriber_lose(s, 1, why);
-                return;
+                return false;
         }
         r = replayed ? 0 : tell_losses(s);
         if (r >= 0 && s->format_told != f->format) {
@@ -153,13 +161,14 @@ static void send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns)
                 /* too many descriptors in flight, for this user or in this process: a loss, not an end */
                 if (r != -ETOOMANYREFS && r != -EMFILE && r != -ENFILE)
                         fail(s);
-                return;
+                return false;
         }
         if (frame_get_memory_kind(f) != FB_MEMORY_SEALED)
                 lend(s, &e, f);
         window_sent(&s->window, &e, now_ns);
         if (!replayed)
                 s->delivered++;
+        return true;
 }
 
 /* A broker that had no processor for a while sees frames before it sees the releases that wait for it. */
@@ -191,6 +200,7 @@ static void suspend(Subscriber *s) {
 
 static void hold(Subscriber *s, Frame *f, LossReason instead) {
         subscriber_drop_held(s, instead);
+        is_whole(s);
         s->held = frame_ref(f);
 }
 
@@ -201,6 +211,24 @@ static Frame *choose(const Subscriber *s, Frame *f) {
         return s->options.memories & (1u << FB_MEMORY_SEALED) ? f->sealed : NULL;
 }
 
+/* Asks the source for a keyframe, if one would help now. */
+static void ask_for_keyframe(Subscriber *s, uint64_t now_ns) {
+        if (s->asking && s->stream->first_keyframe != 0 && s->active && !s->held &&
+            window_has_credit(&s->window))
+                stream_want_keyframe(s->stream, now_ns);
+}
+
+/* A frame that builds on one that was lost, or that waits itself and so is the newest that can be decoded. */
+static void lose_delta(Subscriber *s, uint64_t now_ns) {
+        if (window_is_stuck(&s->window, now_ns)) {
+                subscriber_lose(s, 1, LOSS_SUSPENDED);
+                suspend(s);
+                return;
+        }
+        subscriber_lose(s, 1, s->broken ? LOSS_KEYFRAME : LOSS_NO_CREDIT);
+        ask_for_keyframe(s, now_ns);
+}
+
 void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
         if (s->over)
                 return;
@@ -209,22 +237,28 @@ void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
                 subscriber_lose(s, 1, s->suspended ? LOSS_SUSPENDED : LOSS_SOURCE);
                 return;
         }
-        if (!s->active) { /* the newest waits for the conduit to open */
-                hold(s, f, LOSS_NO_CREDIT);
+        if (s->active && is_suspect(s, now_ns)) {
+                lose_as_suspect(s, now_ns);
                 return;
         }
-        if (is_suspect(s, now_ns)) {
-                lose_as_suspect(s, now_ns);
+        if (stream_is_delta(s->stream, f) && (s->broken || s->held)) {
+                lose_delta(s, now_ns);
+                return;
+        }
+        if (!s->active) { /* the newest waits for the conduit to open */
+                hold(s, f, LOSS_NO_CREDIT);
                 return;
         }
         switch (window_offer(&s->window, f->pts_ns, now_ns)) {
         case WINDOW_SEND:
                 /* a frame held while credit returned, but no room, is older than this one */
                 subscriber_drop_held(s, LOSS_SUPERSEDED);
-                if (s->options.latest && !has_room(s, f))
+                if (s->options.latest && !has_room(s, f)) {
                         hold(s, f, LOSS_SUPERSEDED);
-                else
-                        send(s, f, 0, now_ns);
+                } else {
+                        is_whole(s);
+                        (void)send(s, f, 0, now_ns);
+                }
                 break;
         case WINDOW_HOLD:
                 hold(s, f, LOSS_SUPERSEDED);
@@ -245,7 +279,7 @@ void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
 static void send_held(Subscriber *s, uint64_t now_ns) {
         Frame *f = take_ptr(s->held);
 
-        send(s, f, 0, now_ns);
+        (void)send(s, f, 0, now_ns);
         losses_move_up(s);
         frame_unref(f);
 }
@@ -260,8 +294,10 @@ void subscriber_activate(Subscriber *s, uint64_t now_ns) {
         last = last ? choose(s, last) : NULL;
         if (s->held)
                 send_held(s, now_ns);
-        else if (s->options.replay && s->suits && last)
-                send(s, last, FB_FRAME_REPLAYED, now_ns);
+        else if (s->options.replay && s->suits && last && send(s, last, FB_FRAME_REPLAYED, now_ns) &&
+                 last->seq == s->stream->seq)
+                is_whole(s); /* what follows builds on it */
+        ask_for_keyframe(s, now_ns);
 }
 
 /* Credit returned, or the options changed. */

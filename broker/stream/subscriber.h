@@ -5,6 +5,10 @@
  * What is sent leaves through SubscriberOps, given at init. The ops never free the subscriber; what fails is
  * marked and reaped by the stream after its loop. Invariant: delivered + sum(lost) = seq of the stream - seq
  * when it was added (but for a held frame and for replayed ones, which are outside of the sequence).
+ *
+ * Of a format whose frames build on others (stream_is_delta()) nothing is sent, or held, that could not be
+ * decoded: after a loss, and for a newcomer, the next frame is a keyframe, and a held frame only gives way to
+ * one. With max-rate what is left are keyframes, mostly.
  */
 #pragma once
 
@@ -74,6 +78,8 @@ struct Subscriber {
         bool suits;      /* it accepts the mode in force */
         bool active;     /* its conduit is open */
         bool suspended, over;
+        bool broken; /* something was lost, or it is new: what comes next is of no use without it */
+        bool asking; /* and for another reason than max-rate: the source is to make a keyframe */
 };
 
 /* The kind of memory that it was granted, FB_MEMORY_*. */

@@ -103,6 +103,13 @@ static void on_retired(framebus_publisher *pub, uint64_t buffer, void *userdata)
                 p->retired(p, buffer);
 }
 
+static void on_keyframe_wanted(framebus_publisher *pub, void *userdata) {
+        Program *p = userdata;
+
+        if (p->want_keyframe)
+                p->want_keyframe(p);
+}
+
 static const struct framebus_publisher_events program_events = {
         .version = FRAMEBUS_PUBLISHER_EVENTS_VERSION,
         .published = on_published,
@@ -115,6 +122,7 @@ static const struct framebus_publisher_events program_events = {
         .memories = on_memories,
         .released = on_released,
         .retired = on_retired,
+        .keyframe_wanted = on_keyframe_wanted,
 };
 
 int program_open(Program *p, const ProgramOptions *o) {

@@ -57,6 +57,9 @@ struct Program {
         void (*set_controls)(Program *p, uint64_t cookie, const struct framebus_control_value *values,
                              size_t n);
         void (*get_controls)(Program *p, uint64_t cookie, const char *const *ids, size_t n);
+
+        /* Somebody waits for a keyframe. Optional; inside of program_wait(). */
+        void (*want_keyframe)(Program *p);
 };
 
 typedef struct ProgramOptions {

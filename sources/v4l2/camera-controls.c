@@ -49,6 +49,14 @@ static void on_get(Program *p, uint64_t cookie, const char *const *ids, size_t n
         answer(c, cookie, now, n_now, r, failed);
 }
 
+static void on_want_keyframe(Program *p) {
+        Camera *c = fb_container_of(p, Camera, program);
+        int r = panel_force_keyframe(&c->panel);
+
+        if (r < 0 && r != -ENOENT)
+                log_debug("%s: cannot ask for a keyframe: %s", c->path, strerror(-r));
+}
+
 void camera_open_controls(Camera *c) {
         int r = panel_open(&c->panel, c->ops, c->path);
 
@@ -61,6 +69,7 @@ void camera_open_controls(Camera *c) {
         c->program.n_controls = c->panel.n;
         c->program.set_controls = on_set;
         c->program.get_controls = on_get;
+        c->program.want_keyframe = on_want_keyframe;
 }
 
 void camera_on_control_events(Camera *c, short revents) {

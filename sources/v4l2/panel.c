@@ -276,6 +276,16 @@ int panel_read(Panel *p, const char *const *ids, size_t n, const char **ret_fail
         return 0;
 }
 
+int panel_force_keyframe(Panel *p) {
+        struct v4l2_ext_control c = { .id = V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME, .value = 1 };
+        size_t index;
+
+        for (size_t i = 0; i < p->n; i++)
+                if (p->knobs[i].id == c.id)
+                        return set_all(p, VIDIOC_S_EXT_CTRLS, &c, 1, &index);
+        return -ENOENT;
+}
+
 bool panel_get(const Panel *p, const char *id, struct framebus_control_value *ret) {
         ssize_t k = find(p, id);
 

@@ -50,6 +50,9 @@ int panel_set(Panel *p, const struct framebus_control_value *values, size_t n, c
 /* Reads the values of these anew. As panel_set(). */
 int panel_read(Panel *p, const char *const *ids, size_t n, const char **ret_failed);
 
+/* Has an encoder make a keyframe next. -ENOENT: the device cannot be asked for that. */
+int panel_force_keyframe(Panel *p);
+
 /* The present value of a control, in @ret. False: there is none. Its text is valid until the next call of
  * anything here. */
 bool panel_get(const Panel *p, const char *id, struct framebus_control_value *ret);

@@ -7,7 +7,8 @@
  *      end:destroyed   Ended                           over            handed to its owner
  *
  * and checks what holds always: numbers grow, every gap is exactly what Lost told since the frame before, no
- * frame comes in a format that was not told, no frame while suspended, nothing after Ended.
+ * frame comes in a format that was not told, no frame while suspended, nothing after Ended, and of a format
+ * with deltas no frame that builds on one that the sink does not have.
  */
 #pragma once
 
@@ -42,6 +43,8 @@ typedef struct Source {
         uint64_t retired;  /* all slots that the stream said so of */
         const SourceHooks *hooks;
         void *userdata;
+        unsigned n_asked;  /* for a keyframe */
+        uint64_t asked_ns; /* the last time */
 } Source;
 
 struct Sink {
@@ -49,6 +52,7 @@ struct Sink {
         Source *source;
         char log[4096];
         uint64_t last_seq, last_order, n_told, n_delivered;
+        uint64_t shown_seq; /* of the last frame, replayed ones as well */
         uint32_t format;
         bool is_suspended, is_ended, is_over, quiet;
         int room, send_error; /* what check_room and the sends answer */
@@ -76,11 +80,20 @@ static void source_retire(Stream *s, uint64_t slots) {
                 source->hooks->retire(source->userdata, slots);
 }
 
+static void source_want_keyframe(Stream *s) {
+        Source *source = fb_container_of(s, Source, stream);
+
+        CHECK(source->n_asked == 0 || source->now - source->asked_ns >= FB_KEYFRAME_NS);
+        source->asked_ns = source->now;
+        source->n_asked++;
+}
+
 static void source_changed(Stream *s, unsigned int what) {
         fb_container_of(s, Source, stream)->changed |= what;
 }
 
-static const StreamHandler source_handler = { source_start, source_stop, source_retire, source_changed };
+static const StreamHandler source_handler = { source_start, source_stop, source_retire, source_want_keyframe,
+                                              source_changed };
 
 static inline void source_init(Source *source, const Mode *modes, size_t n_modes) {
         Mode *copy = calloc(n_modes + 1, sizeof *copy);
@@ -106,15 +119,19 @@ static void frame_gone(Frame *f, void *userdata) {
 static const FrameHome frame_home = { frame_gone };
 
 /* A frame that is captured now, in the mode in force; @n_skipped before it were lost at the source. */
-static inline void source_publish_kind(Source *source, uint64_t n_skipped, uint32_t kind) {
+static inline void source_publish_flags(Source *source, uint64_t n_skipped, uint32_t flags) {
         Frame *f = frame_new(&frame_home, source);
 
         source->n_frames++;
         f->pts_ns = source->now;
         f->n_fds = f->n_planes = 1;
-        f->flags = kind << FB_FRAME_MEMORY_SHIFT;
+        f->flags = flags;
         stream_publish(&source->stream, f, n_skipped, source->now);
         frame_unref(f);
+}
+
+static inline void source_publish_kind(Source *source, uint64_t n_skipped, uint32_t kind) {
+        source_publish_flags(source, n_skipped, kind << FB_FRAME_MEMORY_SHIFT);
 }
 
 /* @n frames, each 10 ms after the one before. */
@@ -169,6 +186,9 @@ static int sink_send_frame(Subscriber *s, Frame *f, uint32_t extra_flags, uint64
         CHECK(s->options.memories & (1u << frame_get_memory_kind(f)));
         if (k->source->hooks)
                 k->source->hooks->sent(k->source->userdata, k, f, replayed);
+        if (stream_is_delta(s->stream, f) && f->seq > s->stream->first_keyframe)
+                CHECK_INT(f->seq, k->shown_seq + 1);
+        k->shown_seq = f->seq;
         if (replayed) {
                 CHECK(f->seq <= k->last_seq);
         } else {

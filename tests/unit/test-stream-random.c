@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whatever subscribers, the source and the clock do, in any order: the sinks' own checks hold (exact gaps
- * above all), every frame is delivered, lost or held, credit is never exceeded, no reference is left, and no
- * memory is filled while somebody may look at it (pool-fixture.h).
+ * Whatever subscribers, the source and the clock do, in any order: the sinks' own checks hold (exact gaps,
+ * and frames that can be decoded, above all), every frame is delivered, lost or held, credit is never
+ * exceeded, no reference is left, and no memory is filled while somebody may look at it (pool-fixture.h).
  * Runs are numbered; a number that fails can be given as the argument.
  */
+#include <linux/videodev2.h>
+
 #include "tests/unit/pool-fixture.h"
 
 #define N_SINKS POOL_SINKS
@@ -15,6 +17,7 @@ static const Mode modes[] = {
         { DRM_FORMAT_NV12, .width = 640, .height = 480, .rate = { 100, 1 } },
         { DRM_FORMAT_NV12, .width = 1280, .height = 720, .rate = { 100, 1 } },
         { DRM_FORMAT_YUYV, .width = 640, .height = 480, .rate = { 100, 1 } },
+        { V4L2_PIX_FMT_H264, .width = 640, .height = 480, .rate = { 100, 1 } },
 };
 
 typedef struct Run {
@@ -114,16 +117,19 @@ static void act(Run *r, unsigned i) {
 static void publish(Run *r) {
         uint64_t n_skipped = one_in(r, 10) ? pick(r, 4) : 0;
         uint32_t kind = pick(r, FB_MEMORY_KINDS);
+        uint32_t key = one_in(r, 6) ? FB_FRAME_KEYFRAME : 0;
         Frame *f = kind != FB_MEMORY_SEALED ? pool_lend(&r->pool, kind) : NULL;
 
         if (!f) {
-                source_publish_kind(&r->source, n_skipped, FB_MEMORY_SEALED);
+                source_publish_flags(&r->source, n_skipped, key);
                 return;
         }
+        f->flags |= key;
         if (one_in(r, 2)) {
                 f->sealed = frame_new(&frame_home, &r->source);
                 f->sealed->n_fds = f->sealed->n_planes = 1;
                 f->sealed->pts_ns = f->pts_ns;
+                f->sealed->flags = key;
                 r->source.n_frames++;
         }
         stream_publish(&r->source.stream, f, n_skipped, r->source.now);

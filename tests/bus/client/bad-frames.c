@@ -31,7 +31,7 @@ int picture_init(Picture *p, uint32_t fourcc, uint32_t width, uint32_t height) {
 
         picture_done(p);
         *p = (Picture){.fourcc = fourcc, .width = width, .height = height, .n_planes = 1};
-        p->planes[0] = (SeenPlane){.size = luma, .stride = width};
+        p->planes[0] = (SeenPlane){.size = luma, .stride = fourcc == FOURCC("H264") ? 0 : width};
         if (fourcc == FOURCC("NV12")) {
                 p->planes[1] = (SeenPlane){
                                 .offset = luma, .size = 2ull * half_w * half_h, .stride = 2 * half_w};

@@ -35,6 +35,7 @@ static const char usage[] =
                 "  --frames N, --seconds S    end after so many; --stay: remain after the last frame\n"
                 "  --bad WAY [--every N]      every Nth frame is wrong (\"list\" prints the ways)\n"
                 "  --skip N [--every N]       before every Nth frame so many numbers are skipped\n"
+                "  --keyframes N              every Nth frame is flagged, and the next if one is asked for\n"
                 "  --reply                    ask for a reply to each frame\n"
                 "  --leased                   leased memory where it is needed, written in place\n"
                 "  --no-modes, --no-format, --ignore-window, --ignore-stop, --quiet, --verbose\n"
@@ -218,6 +219,7 @@ enum {
         ARG_BAD,
         ARG_EVERY,
         ARG_SKIP,
+        ARG_KEYFRAMES,
 };
 
 static const struct {
@@ -251,6 +253,7 @@ static const struct option values[] = {
                 {"bad", required_argument, NULL, ARG_BAD},
                 {"every", required_argument, NULL, ARG_EVERY},
                 {"skip", required_argument, NULL, ARG_SKIP},
+                {"keyframes", required_argument, NULL, ARG_KEYFRAMES},
 };
 
 /* What people call them, as drm_fourcc.h does. */
@@ -301,6 +304,9 @@ static int value_set(Publisher *p, int arg, const char *value) {
         case ARG_SKIP:
                 p->skip = number;
                 return 0;
+        case ARG_KEYFRAMES:
+                p->keyframes = number;
+                return 0;
         default:
                 return -EINVAL;
         }
@@ -344,6 +350,7 @@ static void publisher_finish(Publisher *p) {
         json_u64("released", p->released);
         json_u64("unreleased", p->n_unreleased);
         json_u64("refused", p->n_refused);
+        json_u64("keyframes_wanted", p->n_wanted);
         json_u64("buffers", p->pool.n_made);
         json_u64("lent", pool_count(&p->pool, true));
         json_u64("retired", p->pool.n_retired);

@@ -109,7 +109,7 @@ static int leased_send(Publisher *p, const MadeFrame *sealed) {
         if (r < 0)
                 return r;
         memcpy(slot->data, p->picture.data, p->picture.size);
-        f.flags = FB_MEMORY_LEASED << FB_FRAME_MEMORY_SHIFT;
+        f.flags = FB_MEMORY_LEASED << FB_FRAME_MEMORY_SHIFT | (sealed->flags & FB_FRAME_KEYFRAME);
         f.buffer = slot->id;
         f.n_fds = 1;
         f.fds[0] = slot->fd;
@@ -117,6 +117,17 @@ static int leased_send(Publisher *p, const MadeFrame *sealed) {
         if (r >= 0)
                 slot->seq = f.seq;
         return r;
+}
+
+/* The first of a run, and every Nth after it. */
+static bool is_keyframe(Publisher *p) {
+        bool is = p->keyframes > 0 && (p->wanted || p->since_keyframe == 0);
+
+        p->wanted = p->wanted && !is;
+        p->since_keyframe = is ? 1 : p->since_keyframe + 1;
+        if (p->since_keyframe == p->keyframes)
+                p->since_keyframe = 0;
+        return is;
 }
 
 int publisher_send(Publisher *p, const char *bad) {
@@ -129,6 +140,8 @@ int publisher_send(Publisher *p, const char *bad) {
                 r = made_frame_spoil(&f, &p->picture, bad);
         if (r >= 0 && leased)
                 f.flags |= FB_FRAME_PAIRED;
+        if (r >= 0 && is_keyframe(p))
+                f.flags |= FB_FRAME_KEYFRAME;
         if (r >= 0 && (bad || is_needed(p, FB_MEMORY_SEALED)))
                 r = frame_send(p, &f);
         if (r >= 0 && leased)
@@ -305,6 +318,7 @@ static int publisher_on_start(Publisher *p, sd_bus_message *m) {
         if (p->running || p->finished)
                 return 0;
         p->running = true;
+        p->since_keyframe = 0;
         return publisher_wake(p);
 }
 
@@ -404,6 +418,11 @@ int publisher_on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 json_begin("stop");
                 json_end();
                 p->running = p->running && p->ignore_stop;
+        } else if (sd_bus_message_is_signal(m, NULL, "KeyframeWanted")) {
+                json_begin("keyframe-wanted");
+                json_end();
+                p->n_wanted++;
+                p->wanted = true;
         } else if (sd_bus_message_is_signal(m, NULL, "Release"))
                 publisher_on_release(p, m);
         else if (sd_bus_message_is_signal(m, NULL, "Retire"))

@@ -17,7 +17,7 @@ typedef struct Publisher {
         const char *address, *destination, *name, *bad, *format_word;
         Options options, modes;
         uint32_t width, height, rate;
-        uint64_t frames, every, skip, seconds;
+        uint64_t frames, every, skip, seconds, keyframes;
         int fd;
         bool leased; /* can be made */
         bool reply, burst, quiet, verbose, no_modes, no_format, ignore_window, ignore_stop, stay;
@@ -31,6 +31,8 @@ typedef struct Publisher {
         uint32_t memories, n_buffers; /* as Start said */
         uint32_t format;
         uint64_t seq, sent, n_bad, dropped, skipped, released, n_refused, n_replies, n_problems;
+        uint64_t since_keyframe, n_wanted;
+        bool wanted; /* a keyframe */
         uint64_t unreleased[UNRELEASED_MAX];
         size_t n_unreleased;
         uint64_t next_ns;

@@ -309,11 +309,25 @@ static void test_events(void) {
         panel_close(&p);
 }
 
+static void test_keyframe(void) {
+        static Panel p;
+
+        open_panel(&p);
+        CHECK_INT("no such control", panel_force_keyframe(&p), -ENOENT);
+        CHECK_INT("tried to set", fake.n_set, 0);
+        /* what Brightness is called here */
+        p.knobs[0].id = fake.controls[1].id = V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME;
+        CHECK_INT("set", panel_force_keyframe(&p), 0);
+        CHECK_INT("value", fake.controls[1].value, 1);
+        panel_close(&p);
+}
+
 int main(void) {
         test_keys();
         test_list();
         test_set();
         test_refusals();
+        test_keyframe();
         test_events();
         return check_end();
 }
