@@ -169,6 +169,12 @@ class Asking(Test):
 
     def test_show(self):
         out, _ = self.run_ctl('show', 'fake')
+        self.assertRegex(out, ' Name: fake\n *Description:')
+        self.assertEqual(self.lines('show', 'fake')[0]['aliases'], [])
+        self.broker.sources['fake'] = {'Aliases': V('as', ['usb-A_B_1-video-index0', 'pci-0-video-index0'])}
+        out, _ = self.run_ctl('show', 'fake')
+        self.assertRegex(out, ' Name: fake\n +Also: usb-A_B_1-video-index0\n +: pci-0-video-index0\n')
+        self.assertEqual(self.lines('show', 'fake')[0]['aliases'], ['usb-A_B_1-video-index0', 'pci-0-video-index0'])
         self.assertIn('Modes: R8,16x4,30\n', out)
         self.assertIn(': YUYV,640x480,30000/1001 (16-1920x16-1080 by 2x2, 1-60 fps)\n', out)
         self.assertIn('You would get: R8,16x4,30, window 4', out)
