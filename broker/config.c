@@ -45,6 +45,7 @@ typedef struct Entry {
 static void config_source_done(ConfigSource *s) {
         free(s->name);
         free(s->description);
+        free(s->pulsevideo);
         argv_free(s->argv);
         free(s->path);
         *s = (ConfigSource){};
@@ -135,6 +136,18 @@ static int entry_set_string(char **s, const char *value) {
         return *s ? 0 : -ENOMEM;
 }
 
+/* The last element of a bus name. */
+static int entry_set_pulsevideo(Entry *e, const char *value, const char **ret_why) {
+        size_t n = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+
+        if (e->source.pulsevideo)
+                return *ret_why = "it was given before", FB_E_INVALID_OPTION;
+        if (n == 0 || n > FB_NAME_MAX || value[n] || (value[0] >= '0' && value[0] <= '9'))
+                return *ret_why = "it is to be 1 to 64 of A-Z a-z 0-9 _ -, without a leading digit",
+                       FB_E_INVALID_OPTION;
+        return entry_set_string(&e->source.pulsevideo, value);
+}
+
 static int on_entry(const char *section, const char *key, const char *value, unsigned line, void *userdata,
                     const char **ret_why) {
         static const char twice[] = "it was given before";
@@ -158,6 +171,8 @@ static int on_entry(const char *section, const char *key, const char *value, uns
                         return *ret_why = "it is longer than 256 bytes", FB_E_INVALID_OPTION;
                 return entry_set_string(&e->source.description, value);
         }
+        if (strcmp(key, "PulseVideo") == 0)
+                return entry_set_pulsevideo(e, value, ret_why);
         if (strcmp(key, "Exec") == 0)
                 return e->source.argv ? (*ret_why = twice, FB_E_INVALID_OPTION)
                                       : entry_set_exec(e, value, ret_why);

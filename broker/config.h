@@ -7,6 +7,7 @@
  *     Name=door                 what clients call it; default: the file's name without .conf
  *     Description=Front door    for people; default: none
  *     Exec=framebus-v4l2 /dev/video3      required; words and quotes as in base/argv.h, nothing else
+ *     PulseVideo=dev_video3     also shown as com.stbtester.VideoSource.dev_video3; default: not
  *
  * Exec= begins with a program's plain name, which is looked for among the capture programs, or its absolute
  * path. A file in an earlier folder replaces one of the same file name in a later one; a symbolic link to
@@ -21,6 +22,7 @@
 typedef struct ConfigSource {
         char *name;        /* of the grammar of fb_source_name_is_valid(), unique */
         char *description; /* NULL: none */
+        char *pulsevideo;  /* NULL: none */
         char **argv;       /* at least one word, NULL-terminated */
         char *path;        /* the file that says so */
 } ConfigSource;

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "broker/api/legacy.h"
 #include "broker/api/source.h"
 #include "broker/config.h"
 
@@ -49,12 +50,15 @@ static void add_configured(Feeds *f, const Config *config) {
         for (size_t i = 0; i < config->n_sources; i++) {
                 const ConfigSource *c = &config->sources[i];
                 _cleanup_free_ char *request = NULL;
-                Source *s;
+                Source *s = NULL;
+                int r;
 
                 if (asprintf(&request, "SOURCE %s\n", c->name) < 0)
                         continue;
                 add_source(f, c->name, c->description, driver_of(c->argv[0]), (const char *const *)c->argv,
                            request, true, &s);
+                if (s && c->pulsevideo && (r = legacy_name_new(s, c->pulsevideo)) < 0)
+                        log_warning("source %s: PulseVideo=%s: %s", c->name, c->pulsevideo, strerror(-r));
         }
 }
 

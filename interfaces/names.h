@@ -9,6 +9,12 @@
 #define FB_PATH_SUBSCRIPTION  "/org/framebus/subscription" /* a prefix on the bus, the object on a channel */
 #define FB_PATH_PUBLICATION   "/org/framebus/publication"
 
+/* PulseVideo's, see com.stbtester.VideoSource2.xml */
+#define FB_LEGACY_NAME_PREFIX "com.stbtester.VideoSource."
+#define FB_PATH_LEGACY        "/com/stbtester/VideoSource"
+#define FB_IFACE_LEGACY_1     "com.stbtester.VideoSource1"
+#define FB_IFACE_LEGACY_2     "com.stbtester.VideoSource2"
+
 #define FB_IFACE_MANAGER      "org.framebus.Manager1"
 #define FB_IFACE_SOURCE       "org.framebus.Source1"
 #define FB_IFACE_SUBSCRIPTION "org.framebus.Subscription1"

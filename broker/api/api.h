@@ -44,12 +44,15 @@ struct Api {
         Registry sources;   /* of Source::entry */
         List waiting;       /* of Source::waiting_link: publishers in line for a name */
         List subscriptions; /* of Subscription::link */
+        List viewers;       /* of LegacyViewer::link */
+        List legacy_names;  /* of LegacyName::link */
         FdLedger ledger;
         PeerBudget peer_budget;
         char epoch[33];
         unsigned int n_watches;
         unsigned int n_busy_sources; /* with a capture program at work or a call waiting for it */
-        sd_bus_slot *manager_slot, *object_manager_slot, *subscription_slot, *errors_slot;
+        sd_bus_slot *manager_slot, *object_manager_slot, *subscription_slot, *errors_slot,
+                        *legacy_slot;
 };
 
 /* Adds all objects and filters to @bus. */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "broker/api/api.h"
 #include "broker/api/errors.h"
+#include "broker/api/legacy.h"
 #include "broker/api/source.h"
 #include "broker/api/subscription.h"
 #include "interfaces/names.h"
@@ -174,8 +175,27 @@ static int method_unwatch(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         return sd_bus_reply_method_return(m, NULL);
 }
 
-static int append_subscription(sd_bus_message *m, const Subscription *s) {
-        const Subscriber *sub = &s->subscriber;
+/* A subscription of either kind, for Who. */
+typedef struct Watcher {
+        const Subscriber *subscriber;
+        const char *source_name, *source_path, *client, *conduit;
+        uid_t uid;
+        pid_t pid;
+        uint64_t since_ns;
+} Watcher;
+
+static Watcher watcher_of(const Subscription *s) {
+        return (Watcher){ &s->subscriber, s->source_name, s->source_path, s->client, s->conduit.ops->name,
+                          s->uid, s->pid, s->since_ns };
+}
+
+static Watcher watcher_of_viewer(const LegacyViewer *v) {
+        return (Watcher){ &v->subscriber, v->source_name, v->source_path, v->client,
+                          v->conduit.conduit.ops->name, v->uid, v->pid, v->since_ns };
+}
+
+static int append_watcher(sd_bus_message *m, const Watcher *s) {
+        const Subscriber *sub = s->subscriber;
         int r;
 
         r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
@@ -183,7 +203,7 @@ static int append_subscription(sd_bus_message *m, const Subscription *s) {
                 r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}", "source", "s", s->source_name,
                                           "path", "o", s->source_path, "uid", "u", (uint32_t)s->uid, "pid",
                                           "u", (uint32_t)s->pid, "client", "s", s->client, "conduit", "s",
-                                          s->conduit.ops->name);
+                                          s->conduit);
         if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}", "memory", "s",
                                           fb_memory_to_string(subscriber_get_memory(sub)), "window", "u",
@@ -204,11 +224,18 @@ static int append_subscription(sd_bus_message *m, const Subscription *s) {
         return r;
 }
 
+/* Whether @c may know of @w. */
+static bool may_know(const Api *api, const Caller *c, const Watcher *w) {
+        return w->uid == c->uid || access_allows(&api->access, c->uid, w->source_name, ACCESS_ADMIN);
+}
+
 static int method_who(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Api *api = userdata;
         Caller *c = callers_of(&api->callers, m);
         const Subscription *s;
+        const LegacyViewer *v;
+        Watcher w;
         int r;
 
         if (!c)
@@ -217,9 +244,11 @@ static int method_who(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, SD_BUS_TYPE_ARRAY, "a{sv}");
         list_for_each(s, &api->subscriptions, link)
-                if (r >= 0 && s->source &&
-                    (s->uid == c->uid || access_allows(&api->access, c->uid, s->source_name, ACCESS_ADMIN)))
-                        r = append_subscription(reply, s);
+                if (r >= 0 && s->source && (w = watcher_of(s), may_know(api, c, &w)))
+                        r = append_watcher(reply, &w);
+        list_for_each(v, &api->viewers, link)
+                if (r >= 0 && v->source && (w = watcher_of_viewer(v), may_know(api, c, &w)))
+                        r = append_watcher(reply, &w);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
@@ -255,12 +284,16 @@ static void on_caller_gone(Caller *c, void *userdata) {
         Api *api = userdata;
 
         subscriptions_caller_gone(api, c->unique_name);
+        legacy_caller_gone(api, &api->callers, c->unique_name);
         api->n_watches -= c->n_watches;
         api_activity(api);
 }
 
 static void on_caller_room(Caller *c, void *userdata) {
-        subscriptions_caller_room(userdata, c->unique_name);
+        Api *api = userdata;
+
+        subscriptions_caller_room(api, c->unique_name);
+        legacy_caller_room(api, &api->callers, c->unique_name);
 }
 
 static const CallersHandler callers_handler = { .gone = on_caller_gone, .room = on_caller_room };
@@ -284,10 +317,14 @@ int api_init(Api *api, sd_event *event, sd_bus *bus, const ApiConfig *config, co
         registry_init(&api->sources);
         list_init(&api->waiting);
         list_init(&api->subscriptions);
+        list_init(&api->viewers);
+        list_init(&api->legacy_names);
         peer_budget_init(&api->peer_budget, config->system ? PEER_SHARED_BY_ALL : api->access.own);
         quota_init(&api->quota);
         fd_ledger_init(&api->ledger, config->system ? (uid_t)-1 : api->access.own);
         r = make_epoch(api);
+        if (r >= 0) /* before that of the callers is added: it comes behind it */
+                r = sd_bus_add_filter(bus, &api->legacy_slot, legacy_filter, api);
         if (r >= 0)
                 r = callers_init(&api->callers, bus, &api->ledger, &callers_handler, api);
         if (r >= 0)
@@ -311,11 +348,17 @@ void api_end_all(Api *api, const char *reason) {
 
 void api_deinit(Api *api) {
         Subscription *s;
+        LegacyViewer *v;
+        LegacyName *n;
         Source *w;
         RegistryEntry *e;
 
         while ((s = list_first(&api->subscriptions, Subscription, link)))
                 subscription_free(s);
+        while ((v = list_first(&api->viewers, LegacyViewer, link)))
+                legacy_viewer_free(v);
+        while ((n = list_first(&api->legacy_names, LegacyName, link)))
+                legacy_name_free(n);
         while ((w = list_first(&api->waiting, Source, waiting_link)))
                 source_free(w, "shutdown");
         while ((e = list_first(&api->sources.entries, RegistryEntry, link)))
@@ -326,14 +369,19 @@ void api_deinit(Api *api) {
         sd_bus_slot_unref(api->manager_slot);
         sd_bus_slot_unref(api->object_manager_slot);
         sd_bus_slot_unref(api->errors_slot);
+        sd_bus_slot_unref(api->legacy_slot);
 }
 
 bool api_is_busy(const Api *api) {
         const RegistryEntry *e;
         const Subscription *s;
+        const LegacyViewer *v;
 
         list_for_each(s, &api->subscriptions, link)
                 if (s->source)
+                        return true;
+        list_for_each(v, &api->viewers, link)
+                if (v->source)
                         return true;
         if (!list_is_empty(&api->waiting) || api->n_watches > 0 || api->n_busy_sources > 0 ||
             callers_wait_for_room(&api->callers))

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "broker/api/errors.h"
+#include "broker/api/legacy.h"
 #include "broker/api/memory.h"
 #include "broker/api/options.h"
 #include "broker/api/source.h"
@@ -153,6 +154,8 @@ int source_call(Source *s, sd_bus_message *m, sd_bus_error *ret_error) {
         Mode mode;
         int r;
 
+        if (legacy_is_call(m))
+                return legacy_call(s, m, ret_error);
         if (!c)
                 return 1; /* it has left the bus while it waited */
         r = check_caller(s, c, !pure, ret_error);
@@ -264,11 +267,21 @@ int source_export(Source *s) {
         r = sd_bus_add_object_vtable(s->api->bus, &s->slot, s->path, FB_IFACE_SOURCE, source_vtable, s);
         if (r >= 0)
                 r = controls_export(s);
+        if (r >= 0)
+                r = legacy_export(s);
         if (r < 0)
                 return r;
         s->exported = true;
         r = sd_bus_emit_object_added(s->api->bus, s->path);
         return r < 0 ? r : 0; /* positive values are ours */
+}
+
+void source_unexport(Source *s) {
+        if (s->exported)
+                (void)sd_bus_emit_object_removed(s->api->bus, s->path);
+        s->slot = sd_bus_slot_unref(s->slot);
+        s->legacy_slots[0] = sd_bus_slot_unref(s->legacy_slots[0]);
+        s->legacy_slots[1] = sd_bus_slot_unref(s->legacy_slots[1]);
 }
 
 static void tell_changes(Source *s) {
@@ -296,6 +309,8 @@ static void tell_changes(Source *s) {
                 names[n++] = (char *)"Aliases";
         names[n] = NULL;
         (void)sd_bus_emit_properties_changed_strv(s->api->bus, s->path, FB_IFACE_SOURCE, names);
+        if (what & (STREAM_CHANGED_MODES | STREAM_CHANGED_MODE))
+                legacy_emit_caps(s);
 }
 
 static int on_changes_due(sd_event_source *e, uint64_t usec, void *userdata) {
@@ -313,6 +328,8 @@ void source_emit_changed(Source *s, unsigned int what) {
 
         if (!s->exported)
                 return;
+        if (what & STREAM_CHANGED_MODE)
+                legacy_mode_changed(s);
         s->changes |= what;
         if (s->changes_timer)
                 return;

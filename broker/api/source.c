@@ -487,9 +487,7 @@ void source_free(Source *s, const char *reason) {
         }
         registry_remove(&api->sources, &s->entry);
         list_remove(&s->waiting_link);
-        if (s->exported)
-                (void)sd_bus_emit_object_removed(api->bus, s->path);
-        sd_bus_slot_unref(s->slot);
+        source_unexport(s);
         if (s->busy)
                 api->n_busy_sources--;
         source_release(s);

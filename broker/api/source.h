@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "broker/api/api.h"
 #include "broker/api/controls.h"
+#include "broker/conduit/caps.h"
 #include "broker/publication/publication.h"
 #include "broker/publication/worker.h"
 #include "broker/stream/stream.h"
@@ -56,6 +57,9 @@ struct Source {
         unsigned int n_changes; /* told since changes_ns */
         uint64_t changes_ns;
         SourceControls controls;
+        sd_bus_slot *legacy_slots[2];
+        char legacy_caps[CAPS_MAX]; /* as told last */
+        Mode legacy_asked, legacy_got; /* what came of the last mode that was asked for */
 };
 
 /* A source that @spec's program feeds. @exported: shown at once; else when the program first says
@@ -92,6 +96,7 @@ void source_keep(Source *s);
 
 /* In source-interface.c: */
 int source_export(Source *s);
+void source_unexport(Source *s);
 void source_emit_changed(Source *s, unsigned int what);
 /* Other names for it, see registry_set_aliases(). */
 void source_set_aliases(Source *s, const char *const *aliases);

@@ -16,8 +16,9 @@
 typedef struct Conduit Conduit;
 
 typedef struct ConduitOps {
-        const char *name; /* "bus", "peer" */
-        /* A message for this conduit's receiver, addressed. */
+        const char *name; /* "bus", "peer", "legacy" */
+        /* A message for this conduit's receiver, addressed. NULL: it carries frames only, and
+         * conduit_send_*() are not for it. */
         int (*new_signal)(Conduit *c, const char *member, sd_bus_message **ret);
         int (*send)(Conduit *c, sd_bus_message *m);
         /* Whether a frame with @n_fds descriptors may leave now: -EAGAIN: not before the receiver reads what

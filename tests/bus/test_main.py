@@ -329,6 +329,8 @@ class Introspection(programs.TestCase):
         self.assertIn('org.freedesktop.DBus.ObjectManager', names)
         self.same(SOURCE, self.introspect(self.resolve('bars'), self.call))
         self.same('org.framebus.Controls1', self.introspect(self.resolve('bars'), self.call))
+        for version in 1, 2:
+            self.same(f'com.stbtester.VideoSource{version}', self.introspect(self.resolve('bars'), self.call))
         path, _granted = self.on_source('bars', 'Subscribe')
         self.same(SUBSCRIPTION, self.introspect(path, self.call))
         channel = self.open_channel('bars')

@@ -60,7 +60,7 @@ static void peers_deinit(unsigned n) {
         for (unsigned i = 0; i < n; i++)
                 peer_conduit_deinit(&peers.conduits[i]);
         CHECK_INT(peer_books_get_committed(&peers.budget.books), 0);
-        CHECK(list_is_empty(&peers.budget.conduits));
+        CHECK(list_is_empty(&peers.budget.seats));
         for (unsigned i = n; i-- > 0;) /* the first made the messages */
                 fixture_deinit(&peers.channels[i]);
 }
