@@ -119,12 +119,16 @@ static const struct {
         { "[Source]\nExec=\n", "2: bad value for key 'Exec': it names no program" },
         { "[Source]\nExec='' a\n", "2: bad value for key 'Exec': it names no program" },
         { "[Source]\nExec=bin/p\n",
-         "2: bad value for key 'Exec': the program must be a plain name or an absolute path" },
+          "2: bad value for key 'Exec': the program must be a plain name or an absolute path" },
         { "[Source]\nExec=p\nExec=p\n", "3: bad value for key 'Exec': it was given before" },
         { "[Source]\nName=a/b\nExec=p\n", "2: bad value for key 'Name': a name is 1 to 64 of A-Z a-z "
-                                         "0-9 . _ : -, without a leading dot" },
+                                          "0-9 . _ : -, without a leading dot" },
         { "[Source]\nName=\nExec=p\n", "2: bad value for key 'Name': a name is 1 to 64 of A-Z a-z 0-9 "
-                                      ". _ : -, without a leading dot" },
+                                       ". _ : -, without a leading dot" },
+        { "[Source]\nExec=p\nPulseVideo=0\n", "3: bad value for key 'PulseVideo': it is to be 1 to 64 of A-Z "
+                                              "a-z 0-9 _ -, without a leading digit" },
+        { "[Source]\nPulseVideo=a\nPulseVideo=b\nExec=p\n",
+          "3: bad value for key 'PulseVideo': it was given before" },
         { "[Source]\nName=taken\nExec=p\n", "2: the name is taken by ROOT/a/sources.d/0.conf" },
 };
 
