@@ -31,9 +31,8 @@ int dmabuf_judge(int fd_borrow, uint64_t *ret_size, const char **ret_why) {
 
         if (flags < 0 || (flags & O_PATH) || !dmabuf_is(fd_borrow))
                 return *ret_why = "the descriptor is not a dma-buf", FB_E_INVALID_MEMORY;
-        if ((flags & O_ACCMODE) != O_RDONLY)
-                return *ret_why = "the dma-buf can be written to: export it with O_RDONLY",
-                       FB_E_INVALID_MEMORY;
+        if ((flags & O_ACCMODE) == O_WRONLY)
+                return *ret_why = "the dma-buf cannot be read", FB_E_INVALID_MEMORY;
         size = lseek(fd_borrow, 0, SEEK_END);
         if (size < 0)
                 return *ret_why = "the dma-buf has no size", FB_E_INVALID_MEMORY;

@@ -9,9 +9,10 @@
 bool dmabuf_is(int fd_borrow);
 
 /*
- * Judges a descriptor that somebody else passed as a dma-buf that one may look at.
- * Returns 0 and its size; FB_E_INVALID_MEMORY if it is no dma-buf (Linux 5.3 is needed to tell), cannot be
- * used (O_PATH), or can be written to: it is to be exported with O_RDONLY. @ret_why says which, for people.
+ * Judges a descriptor that somebody else passed as a dma-buf that one may look at. It may be open for writing
+ * as well, as those of udmabuf always are: that is for its exporter to decide.
+ * Returns 0 and its size; FB_E_INVALID_MEMORY if it is no dma-buf (Linux 5.3 is needed to tell) or cannot be
+ * read (O_PATH). @ret_why says which, for people.
  */
 int dmabuf_judge(int fd_borrow, uint64_t *ret_size, const char **ret_why);
 

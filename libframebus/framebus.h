@@ -151,8 +151,8 @@ enum framebus_memory {
         /** A memfd on tmpfs with F_SEAL_SHRINK, _GROW and _FUTURE_WRITE: only the publisher, which promises
          * not to before every receiver has released the frame. */
         FRAMEBUS_MEMORY_LEASED = 1,
-        /** A dma-buf, open for reading only: only the device, under the same promise, unless the frame is
-         * FRAMEBUS_FRAME_VOLATILE. */
+        /** A dma-buf, mostly open for reading only: only the device, under the same promise, unless the frame
+         * is FRAMEBUS_FRAME_VOLATILE. */
         FRAMEBUS_MEMORY_DMABUF = 2
 };
 

@@ -116,8 +116,6 @@ static void dmabuf_check(SeenFrame *f, size_t i, Problems *problems) {
         }
         f->sizes[i] = size;
         f->inodes[i] = st.st_ino;
-        if ((fcntl(f->fds[i], F_GETFL) & O_ACCMODE) != O_RDONLY)
-                problems_add(problems, "a dma-buf that can be written to");
 }
 
 static void memory_check(SeenFrame *f, size_t i, Problems *problems) {
