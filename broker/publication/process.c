@@ -167,7 +167,13 @@ static int spawn(const char *const *argv, int fd, pid_t *ret_pid) {
         return -r;
 }
 
-/* With the address sanitizer a program takes terabytes, of which it uses little. */
+/* With the address sanitizer a program takes terabytes, of which it uses little. gcc says so in one way, clang
+ * in another. */
+#if !defined(__SANITIZE_ADDRESS__) && defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
 #ifdef __SANITIZE_ADDRESS__
 #define DATA_IS_BOUNDED false
 #else
