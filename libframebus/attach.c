@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "interfaces/names.h"
+#include "libframebus/share.h"
 
 #define OPEN_DEADLINE_NS (25 * NSEC_PER_SEC)
 
@@ -118,6 +119,21 @@ static const ChannelHandler channel_handler = {
         .closed = on_channel_closed,
 };
 
+int attach_open(framebus_subscription *sub, int fd_consume) {
+        int r;
+
+        r = channel_new_client(sub->fb->event, fd_consume, CHANNEL_PRIORITY, &channel_handler, sub,
+                               &sub->channel);
+        if (r >= 0)
+                r = connection_set_timer(sub->fb, &sub->timer, OPEN_DEADLINE_NS, on_timer, sub);
+        if (r < 0) {
+                attach_forget(sub);
+                return r;
+        }
+        subscription_set_state(sub, SUBSCRIPTION_OPENING);
+        return 0;
+}
+
 /* Takes the channel and the grant out of Attach's reply. */
 static int attach_open_channel(framebus_subscription *sub, sd_bus_message *reply) {
         int r, fd;
@@ -129,12 +145,7 @@ static int attach_open_channel(framebus_subscription *sub, sd_bus_message *reply
         if (r < 0)
                 return r;
         fd = fd_dup_cloexec(fd);
-        if (fd < 0)
-                return fd;
-        r = channel_new_client(sub->fb->event, fd, CHANNEL_PRIORITY, &channel_handler, sub, &sub->channel);
-        if (r < 0)
-                return r;
-        return connection_set_timer(sub->fb, &sub->timer, OPEN_DEADLINE_NS, on_timer, sub);
+        return fd < 0 ? fd : attach_open(sub, fd);
 }
 
 static int on_attach_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -150,8 +161,6 @@ static int on_attach_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_
         r = attach_open_channel(sub, m);
         if (r < 0)
                 attach_failed_errno(sub, r);
-        else
-                subscription_set_state(sub, SUBSCRIPTION_OPENING);
         return 0;
 }
 
@@ -271,6 +280,7 @@ void attach_forget(framebus_subscription *sub) {
                 (void)sd_bus_slot_set_userdata(sub->call, NULL);
         sub->call = sd_bus_slot_unref(sub->call);
         sub->timer = sd_event_source_disable_unref(sub->timer);
+        share_forget(sub);
         sub->channel = channel_free(sub->channel);
         sub->format = format_ref_unref(sub->format);
         sub->maps = maps_free(sub->maps);
@@ -283,6 +293,10 @@ void attach_forget(framebus_subscription *sub) {
 void attach_retry(framebus_subscription *sub) {
         uint64_t delay_ns = UINT64_MAX;
 
+        if (!sub->source) {
+                attach_end(sub, "disconnected", NULL);
+                return;
+        }
         if (sub->state == SUBSCRIPTION_ATTACHED && clock_now_ns() - sub->attached_ns >= STABLE_NS)
                 sub->attempt = 0;
         attach_forget(sub);
@@ -293,12 +307,14 @@ void attach_retry(framebus_subscription *sub) {
                         delay_ns = UINT64_MAX;
         }
         subscription_tell(sub, disconnected, delay_ns);
+        share_tell_forgotten(sub);
 }
 
 void attach_end(framebus_subscription *sub, const char *reason, const struct framebus_error *error) {
         attach_forget(sub);
         subscription_set_state(sub, SUBSCRIPTION_ENDED);
         subscription_tell(sub, ended, reason, error);
+        share_tell_forgotten(sub);
 }
 
 /* The back-off is over, or a channel did not open in time. */
@@ -312,7 +328,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 void subscription_on_bus_lost(framebus_subscription *sub) {
-        if (!sub->closed && sub->state != SUBSCRIPTION_ENDED)
+        if (!sub->closed && sub->source && sub->state != SUBSCRIPTION_ENDED)
                 attach_retry(sub);
 }
 

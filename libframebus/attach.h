@@ -7,6 +7,9 @@
 /* Begins when the bus is there. */
 void attach_begin(framebus_subscription *sub);
 
+/* Opens the channel at @fd_consume. Negative errno: that is closed, and nothing else changed. */
+int attach_open(framebus_subscription *sub, int fd_consume);
+
 /* Lost: forgets the attachment, tells `disconnected` and tries again after the back-off. */
 void attach_retry(framebus_subscription *sub);
 

@@ -287,6 +287,51 @@ framebus_subscription *framebus_subscription_close(framebus_subscription *sub);
 int framebus_subscription_set_options(framebus_subscription *sub, uint32_t window, enum framebus_drop drop,
                                       struct framebus_fraction max_rate);
 
+#define FRAMEBUS_SHARE_OPTIONS_VERSION 0
+/** What a share is to have; never more than the subscription that it comes from. Zeros: the same. */
+struct framebus_share_options {
+        uint32_t version;
+        uint32_t window;                      /**< 1 to 16; 0: the same */
+        bool set_drop;                        /**< else the same */
+        enum framebus_drop drop;
+        struct framebus_fraction max_rate;    /**< 0/0: the same */
+        bool no_replay;
+        const enum framebus_memory *memories; /**< NULL: the same */
+        size_t n_memories;
+};
+
+/** @channel: for another process, not opened yet, close-on-exec; the callback's to close. -1: @error is set.
+ */
+typedef void (*framebus_share_callback)(framebus_subscription *sub, int channel,
+                                        const struct framebus_error *error, void *userdata);
+
+/**
+ * Makes a second channel for what @sub gets, to be sent to another process, which opens it by
+ * framebus_subscribe_fd(), or with any D-Bus library. It has credit and losses of its own and outlives @sub,
+ * but who made @sub is charged for it. See Share in org.framebus.Subscription1.
+ *
+ * @options   may be NULL; copied
+ * @callback  runs once, unless @sub is closed before
+ * Errors: -EINVAL: options that no broker takes; -ENOTCONN: not attached; -EBUSY: one is asked for already;
+ * -EMFILE: no room for descriptors.
+ */
+int framebus_subscription_share(framebus_subscription *sub, const struct framebus_share_options *options,
+                                framebus_share_callback callback, void *userdata);
+
+/**
+ * Watches what comes by a channel that somebody else made: the descriptor of a share, or of Attach, that
+ * nobody has opened. @fb may be one of framebus_open(…, "none"). When the channel is gone that is the end:
+ * `ended` with "disconnected", or what the broker said; nothing is tried again. In what `attached` tells all
+ * is zero or empty.
+ *
+ * @fd_consume  owned by the subscription from now on, also on failure
+ * @memories    acceptable kinds of memory; NULL: leased, sealed
+ * Errors: as framebus_subscribe().
+ */
+int framebus_subscribe_fd(framebus *fb, int fd_consume, const enum framebus_memory *memories,
+                          size_t n_memories, const struct framebus_subscription_events *events,
+                          void *userdata, framebus_subscription **ret_sub);
+
 struct framebus_subscription_stats {
         uint64_t delivered;   /**< frames that reached `frame` */
         uint64_t lost;        /**< sum of all `lost` */

@@ -80,7 +80,7 @@ static int append_modes(sd_bus_message *m, const Options *o) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int append_memories(sd_bus_message *m, const Options *o) {
+static int append_memories(sd_bus_message *m, const MemoryList *list) {
         int r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");
 
         if (r >= 0)
@@ -89,8 +89,8 @@ static int append_memories(sd_bus_message *m, const Options *o) {
                 r = sd_bus_message_open_container(m, SD_BUS_TYPE_VARIANT, "as");
         if (r >= 0)
                 r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "s");
-        for (uint32_t i = 0; r >= 0 && i < o->memories.n; i++)
-                r = sd_bus_message_append(m, "s", fb_memory_to_string(o->memories.kinds[i]));
+        for (uint32_t i = 0; r >= 0 && i < list->n; i++)
+                r = sd_bus_message_append(m, "s", fb_memory_to_string(list->kinds[i]));
         for (unsigned int i = 0; r >= 0 && i < 3; i++)
                 r = sd_bus_message_close_container(m);
         return r;
@@ -106,10 +106,35 @@ int options_append(sd_bus_message *m, const Options *o) {
         if (r >= 0 && o->n_modes > 0)
                 r = append_modes(m, o);
         if (r >= 0)
-                r = append_memories(m, o);
+                r = append_memories(m, &o->memories);
         if (r >= 0 && o->window > 0)
                 r = sd_bus_message_append(m, "{sv}", FB_KEY_WINDOW, "u", o->window);
         if (r >= 0 && o->drop != FRAMEBUS_DROP_NEWEST)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_DROP, "s", drop_to_string(o->drop));
+        if (r >= 0 && o->max_rate.num > 0)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_MAX_RATE, "(uu)", o->max_rate.num,
+                                          o->max_rate.den);
+        if (r >= 0 && o->no_replay)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_REPLAY, "b", 0);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int options_append_share(sd_bus_message *m, const struct framebus_share_options *options) {
+        static const struct framebus_share_options same = { 0 };
+        const struct framebus_share_options *o = options ?: &same;
+        MemoryList memories = { 0 };
+        int r;
+
+        if (o->version > FRAMEBUS_SHARE_OPTIONS_VERSION ||
+            !options_are_valid(o->window, o->set_drop ? o->drop : FRAMEBUS_DROP_NEWEST, o->max_rate) ||
+            (o->memories && memories_from_public(o->memories, o->n_memories, &memories) < 0))
+                return -EINVAL;
+        r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+        if (r >= 0 && memories.n > 0)
+                r = append_memories(m, &memories);
+        if (r >= 0 && o->window > 0)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_WINDOW, "u", o->window);
+        if (r >= 0 && o->set_drop)
                 r = sd_bus_message_append(m, "{sv}", FB_KEY_DROP, "s", drop_to_string(o->drop));
         if (r >= 0 && o->max_rate.num > 0)
                 r = sd_bus_message_append(m, "{sv}", FB_KEY_MAX_RATE, "(uu)", o->max_rate.num,

@@ -32,6 +32,9 @@ int options_append(sd_bus_message *m, const Options *o);
 /* Appends the a{sv} of SetOptions: drop and max-rate always, window if it is not 0. */
 int options_append_changes(sd_bus_message *m, const Options *o);
 
+/* Appends the a{sv} of Share. -EINVAL: out of range, or an unknown version. */
+int options_append_share(sd_bus_message *m, const struct framebus_share_options *options);
+
 #define GRANTED_WORD_MAX 64
 
 typedef struct Granted {

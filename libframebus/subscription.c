@@ -24,10 +24,10 @@
 /* Which states may follow, as bits. */
 #define BIT(state) (1u << SUBSCRIPTION_##state)
 static const unsigned int transitions[_SUBSCRIPTION_STATE_MAX] = {
-        [SUBSCRIPTION_WAITING] = BIT(RESOLVING) | BIT(BACKOFF),
+        [SUBSCRIPTION_WAITING] = BIT(RESOLVING) | BIT(BACKOFF) | BIT(OPENING),
         [SUBSCRIPTION_RESOLVING] = BIT(REQUESTING) | BIT(BACKOFF) | BIT(ENDED),
         [SUBSCRIPTION_REQUESTING] = BIT(OPENING) | BIT(ATTACHED) | BIT(BACKOFF) | BIT(ENDED),
-        [SUBSCRIPTION_OPENING] = BIT(ATTACHED) | BIT(BACKOFF),
+        [SUBSCRIPTION_OPENING] = BIT(ATTACHED) | BIT(BACKOFF) | BIT(ENDED),
         [SUBSCRIPTION_ATTACHED] = BIT(BACKOFF) | BIT(ENDED),
         [SUBSCRIPTION_BACKOFF] = BIT(RESOLVING) | BIT(BACKOFF),
 };
@@ -242,18 +242,14 @@ void subscription_reap(framebus_subscription *sub) {
                 subscription_free(sub);
 }
 
-FB_PUBLIC int framebus_subscribe(framebus *fb, const char *source,
-                                 const struct framebus_subscribe_options *options,
-                                 const struct framebus_subscription_events *events, void *userdata,
-                                 framebus_subscription **ret_sub) {
+static int subscription_new(framebus *fb, const struct framebus_subscribe_options *options,
+                            const struct framebus_subscription_events *events, void *userdata,
+                            framebus_subscription **ret_sub) {
         _cleanup_(subscription_freep) framebus_subscription *sub = NULL;
         int r;
 
-        if (!source || !events || events->version > FRAMEBUS_SUBSCRIPTION_EVENTS_VERSION)
+        if (!events || events->version > FRAMEBUS_SUBSCRIPTION_EVENTS_VERSION)
                 return -EINVAL;
-        r = connection_check(fb);
-        if (r < 0)
-                return r;
         sub = calloc(1, sizeof *sub);
         if (!sub)
                 return -ENOMEM;
@@ -264,12 +260,54 @@ FB_PUBLIC int framebus_subscribe(framebus *fb, const char *source,
         r = options_init(&sub->options, options);
         if (r < 0)
                 return r;
+        *ret_sub = take_ptr(sub);
+        return 0;
+}
+
+FB_PUBLIC int framebus_subscribe(framebus *fb, const char *source,
+                                 const struct framebus_subscribe_options *options,
+                                 const struct framebus_subscription_events *events, void *userdata,
+                                 framebus_subscription **ret_sub) {
+        _cleanup_(subscription_freep) framebus_subscription *sub = NULL;
+        int r;
+
+        if (!source)
+                return -EINVAL;
+        r = connection_check(fb);
+        if (r >= 0)
+                r = subscription_new(fb, options, events, userdata, &sub);
+        if (r < 0)
+                return r;
         sub->source = strdup(source);
         if (!sub->source)
                 return -ENOMEM;
         list_append(&fb->subscriptions, &sub->link);
         fb->n_by_bus += sub->options.transport == FRAMEBUS_TRANSPORT_BUS;
         attach_begin(sub);
+        *ret_sub = take_ptr(sub);
+        return 0;
+}
+
+FB_PUBLIC int framebus_subscribe_fd(framebus *fb, int fd_consume, const enum framebus_memory *memories,
+                                    size_t n_memories, const struct framebus_subscription_events *events,
+                                    void *userdata, framebus_subscription **ret_sub) {
+        const struct framebus_subscribe_options options = { .version = FRAMEBUS_SUBSCRIBE_OPTIONS_VERSION,
+                                                            .memories = memories,
+                                                            .n_memories = n_memories };
+        _cleanup_(subscription_freep) framebus_subscription *sub = NULL;
+        _cleanup_close_ int fd = fd_consume;
+        struct framebus_granted *granted;
+        int r;
+
+        r = subscription_new(fb, &options, events, userdata, &sub);
+        if (r < 0)
+                return r;
+        granted = &sub->granted.granted;
+        granted->drop = granted->memory = granted->order = granted->epoch = "";
+        r = attach_open(sub, take_fd(fd));
+        if (r < 0)
+                return r;
+        list_append(&fb->subscriptions, &sub->link);
         *ret_sub = take_ptr(sub);
         return 0;
 }

@@ -27,7 +27,7 @@ struct framebus_subscription {
         Waiter waiter;
         bool closed; /* by the user: no callback runs any more, freed at the next reaping */
 
-        char *source;
+        char *source; /* NULL: the channel came from somebody else, and is all there is */
         Options options;
         const struct framebus_subscription_events *events;
         void *userdata;
@@ -41,6 +41,10 @@ struct framebus_subscription {
         char *path;  /* of the subscription on the bus */
         Channel *channel;
         Granted granted;
+
+        sd_bus_slot *share_call; /* Share was sent */
+        framebus_share_callback share_callback;
+        void *share_userdata;
 
         FormatRef *format; /* as FormatChanged told last */
         Maps *maps;        /* of its leased memory */

@@ -213,7 +213,7 @@ static int on_driver_error(Callers *cs, sd_bus_message *m) {
 }
 
 static bool needs_fds(sd_bus_message *m) {
-        static const char *const members[] = { "Subscribe", "Attach", "AttachTo", "Publish" };
+        static const char *const members[] = { "Subscribe", "Attach", "AttachTo", "Share", "Publish" };
         const char *member = sd_bus_message_get_member(m);
 
         for (size_t i = 0; member && i < FB_ELEMENTSOF(members); i++)

@@ -7,7 +7,7 @@
  * callers_of() is never NULL in one. They are forgotten when the connection leaves the bus.
  *
  * Whether a connection can receive descriptors is known to the bus alone. Before a call that needs it
- * (Subscribe, Attach, AttachTo, Publish) the connection is sent a Peer.Ping that carries one: both
+ * (Subscribe, Attach, AttachTo, Share, Publish) the connection is sent a Peer.Ping that carries one: both
  * dbus-daemon and dbus-broker refuse it in the driver's name if it cannot, and that answer is there before
  * the credentials asked for next.
  *

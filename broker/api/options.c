@@ -80,13 +80,14 @@ static int read_replay(sd_bus_message *m, void *userdata) {
         return 0;
 }
 
-/* The first N_CHANGEABLE are those of SetOptions. */
+/* The first N_CHANGEABLE are those of SetOptions, the first N_SHARED those of Share. */
 #define N_CHANGEABLE 3
+#define N_SHARED     5
 static const VardictKey option_keys[] = {
         { FB_KEY_WINDOW, "u", read_window }, { FB_KEY_DROP, "s", read_drop },
         { FB_KEY_MAX_RATE, "(uu)", read_max_rate },
-        { FB_KEY_MODES, "aa{sv}", read_modes }, { FB_KEY_MEMORY, "as", read_memory },
-        { FB_KEY_ORDER, "s", read_order },      { FB_KEY_REPLAY, "b", read_replay },
+        { FB_KEY_MEMORY, "as", read_memory },   { FB_KEY_REPLAY, "b", read_replay },
+        { FB_KEY_MODES, "aa{sv}", read_modes }, { FB_KEY_ORDER, "s", read_order },
 };
 
 static const struct {
@@ -113,8 +114,10 @@ static int read_keys(sd_bus_message *m, size_t n_keys, Options *o, sd_bus_error 
                 return api_error(ret_error, r, "%s", "");
         if (r == FB_E_UNKNOWN_OPTION)
                 return api_error(ret_error, r, "unknown option '%s'%s", error.key,
-                                 n_keys == N_CHANGEABLE ? ": only window, drop and max-rate can be changed"
-                                                        : "");
+                                 n_keys == N_CHANGEABLE ? ": only window, drop and max-rate can be changed" :
+                                 n_keys == N_SHARED     ? ": only window, drop, max-rate, memory and replay "
+                                                          "are for a share to say" :
+                                                          "");
         for (size_t i = 0; i < FB_ELEMENTSOF(option_texts); i++)
                 if (strcmp(option_texts[i].key, error.key) == 0)
                         return api_error(ret_error, r, "option '%s' is to be %s", error.key,
@@ -128,6 +131,25 @@ int options_read(sd_bus_message *m, Options *o, sd_bus_error *ret_error) {
 
 int options_read_changes(sd_bus_message *m, Options *o, sd_bus_error *ret_error) {
         return read_keys(m, N_CHANGEABLE, o, ret_error);
+}
+
+int options_read_share(sd_bus_message *m, Options *o, sd_bus_error *ret_error) {
+        return read_keys(m, N_SHARED, o, ret_error);
+}
+
+int options_check_bounds(const Options *o, const Bounds *bounds, sd_bus_error *ret_error) {
+        if (bounds->window > 0 && o->window > bounds->window)
+                return api_error(ret_error, FB_E_INVALID_OPTION,
+                                 "option 'window' is at most %u here: what is shared is never wider than "
+                                 "what it came from",
+                                 bounds->window);
+        if (bounds->max_rate.num > 0 &&
+            (o->max_rate.num == 0 || fraction_compare(o->max_rate, bounds->max_rate) > 0))
+                return api_error(ret_error, FB_E_INVALID_OPTION,
+                                 "option 'max-rate' is at most %u/%u here: what is shared is never wider "
+                                 "than what it came from",
+                                 bounds->max_rate.num, bounds->max_rate.den);
+        return 0;
 }
 
 static int append_fixed(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq,

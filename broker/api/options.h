@@ -34,6 +34,18 @@ int options_read(sd_bus_message *m, Options *o, sd_bus_error *ret_error);
 /* The same for SetOptions: only window, drop and max-rate; @o holds what is in force. */
 int options_read_changes(sd_bus_message *m, Options *o, sd_bus_error *ret_error);
 
+/* The same for Share: memory and replay as well. */
+int options_read_share(sd_bus_message *m, Options *o, sd_bus_error *ret_error);
+
+/* What a subscription may ask for at most. Zeros: whatever there is. */
+typedef struct Bounds {
+        uint32_t window;
+        Fraction max_rate;
+} Bounds;
+
+/* Whether @o stays within. 0 or fills @ret_error. */
+int options_check_bounds(const Options *o, const Bounds *bounds, sd_bus_error *ret_error);
+
 /* Appends what is granted as a{sv}. @mode NULL: only what SetOptions can change. */
 int options_append_granted(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq,
                            const char *epoch);

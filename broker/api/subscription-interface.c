@@ -75,6 +75,9 @@ static int method_set_options(sd_bus_message *m, void *userdata, sd_bus_error *r
                 return r;
         if (!s->source)
                 return api_error(ret_error, FB_E_GONE, "the subscription has ended");
+        r = options_check_bounds(&o, &s->bounds, ret_error);
+        if (r < 0)
+                return r;
         if (!s->channel && bus_conduit_set_window(&s->bus, o.window, &why) != 0)
                 return subscription_refuse(&why, ret_error);
         r = sd_bus_message_new_method_return(m, &reply);
@@ -146,6 +149,8 @@ static const sd_bus_vtable subscription_vtable[] = {
                                         method_release_up_to, UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
                 SD_BUS_METHOD_WITH_ARGS("SetOptions", SD_BUS_ARGS("a{sv}", options),
                                         SD_BUS_RESULT("a{sv}", granted), method_set_options, UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Share", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", channel),
+                                        subscription_method_share, UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("Close", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_close,
                                         UNPRIVILEGED),
                 SD_BUS_SIGNAL_WITH_ARGS("Frame",

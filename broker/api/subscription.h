@@ -30,6 +30,7 @@ typedef struct Subscription {
                 BusConduit bus;
                 PeerConduit peer;
         };
+        Bounds bounds; /* of a share: what its options may be at most */
         bool charged; /* on its user's account, and on its maker's for the channel, until it is freed */
         char ended_reason[32];
         uint64_t ended_order;
@@ -65,6 +66,9 @@ int subscriptions_on_error(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 
 /* Says why no window can be granted. */
 int subscription_refuse(const FdRefusal *why, sd_bus_error *ret_error);
+
+/* In share.c: Share, as a method handler. */
+int subscription_method_share(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
 
 /* In subscription-interface.c: */
 int subscription_append_lost(sd_bus_message *m, const uint64_t lost[static _LOSS_MAX]);

@@ -97,3 +97,7 @@ int peer_conduit_init(PeerConduit *p, PeerBudget *budget, uid_t uid, Channel *ch
 void peer_conduit_deinit(PeerConduit *p) {
         peer_seat_close(&p->seat);
 }
+
+void peer_conduit_sent_reply(PeerConduit *p) {
+        peer_account_sent(&p->seat.account, 1);
+}

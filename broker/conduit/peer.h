@@ -20,3 +20,6 @@ typedef struct PeerConduit {
 int peer_conduit_init(PeerConduit *p, PeerBudget *budget, uid_t uid, Channel *channel, sd_bus *encoder,
                       PeerRefusal *ret_why);
 void peer_conduit_deinit(PeerConduit *p);
+
+/* A reply with a descriptor went out on its channel, for which check_room() found room. */
+void peer_conduit_sent_reply(PeerConduit *p);

@@ -67,7 +67,7 @@ class Keyframes(Case):
     def test_whoever_loses(self):
         """Whatever is lost and why, what comes can be decoded, and all is accounted for."""
         self.start()
-        publisher = self.published('clip', '--burst', '--keyframes', 15, '--quiet', '--skip', 2, '--every', 40,
+        publisher = self.published('clip', '--rate', 250, '--keyframes', 15, '--quiet', '--skip', 2, '--every', 40,
                                    *ENCODER)
         ways = [('--window', 1, '--opt', 'drop=s:latest'), ('--window', 2),
                 ('--window', 4, '--opt', 'max-rate=(uu):100/1'), ('--window', 16)]

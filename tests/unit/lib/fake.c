@@ -96,6 +96,20 @@ static int on_set_options(sd_bus_message *m, void *userdata, sd_bus_error *error
         return sd_bus_reply_method_return(m, "a{sv}", 0);
 }
 
+static int on_share(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_close_ int a = -1, b = -1;
+        Fake *fake = userdata;
+
+        describe_options(fake, m);
+        if (fake->silent)
+                return 1;
+        if (fake->attach_error)
+                return sd_bus_reply_method_errorf(m, fake->attach_error, "as the test says");
+        if (fd_socketpair(&a, &b) < 0)
+                return -ENOMEM;
+        return sd_bus_reply_method_return(m, "h", a);
+}
+
 static int on_close(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         ((Fake *)userdata)->n_close++;
         return sd_bus_reply_method_return(m, "");
@@ -106,6 +120,7 @@ static const sd_bus_vtable subscription_vtable[] = {
         SD_BUS_METHOD("Release", "at", "", on_release,
                       SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
         SD_BUS_METHOD("SetOptions", "a{sv}", "a{sv}", on_set_options, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Share", "a{sv}", "h", on_share, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Close", "", "", on_close, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };

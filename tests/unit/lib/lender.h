@@ -61,6 +61,10 @@ static inline void on_retired(framebus_publisher *pub, uint64_t buffer, void *us
         rig_log(userdata, "retired:%llu ", (unsigned long long)buffer);
 }
 
+static inline void on_keyframe_wanted(framebus_publisher *pub, void *userdata) {
+        rig_log(userdata, "keyframe ");
+}
+
 static const struct framebus_publisher_events events = {
         .version = FRAMEBUS_PUBLISHER_EVENTS_VERSION,
         .start = on_start,
@@ -70,6 +74,7 @@ static const struct framebus_publisher_events events = {
         .memories = on_memories,
         .released = on_released,
         .retired = on_retired,
+        .keyframe_wanted = on_keyframe_wanted,
 };
 
 static inline framebus_publisher *started_with(Rig *rig, uint32_t memories,

@@ -41,6 +41,23 @@ TEST(what_is_needed_is_told_when_it_changes) {
         rig_stop(&rig);
 }
 
+/* What an event of an older version was, is not called beyond its end. */
+TEST(a_keyframe_is_wanted) {
+        for (uint32_t version = 2; version <= 3; version++) {
+                struct framebus_publisher_events e = events;
+                Rig rig;
+
+                e.version = version;
+                REQUIRE(started_with(&rig, SEALED, &e));
+                fake_signal(&rig.fake, FB_IFACE_PUBLICATION, "KeyframeWanted", "");
+                fake_signal(&rig.fake, FB_IFACE_PUBLICATION, "Stop", "");
+                fake_signal(&rig.fake, FB_IFACE_PUBLICATION, "KeyframeWanted", ""); /* said too late */
+                rig_settle(&rig);
+                CHECK_STR(rig.log, version < 3 ? "stop " : "keyframe stop ");
+                rig_stop(&rig);
+        }
+}
+
 TEST(lent_until_it_is_released) {
         framebus_publisher *pub;
         unsigned char *data;
