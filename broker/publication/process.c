@@ -167,8 +167,8 @@ static int spawn(const char *const *argv, int fd, pid_t *ret_pid) {
         return -r;
 }
 
-/* With the address sanitizer a program takes terabytes, of which it uses little. gcc says so in one way, clang
- * in another. */
+/* With the address sanitizer a program takes terabytes, of which it uses little. gcc says so in one way,
+ * clang in another. */
 #if !defined(__SANITIZE_ADDRESS__) && defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define __SANITIZE_ADDRESS__ 1
