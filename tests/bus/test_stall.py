@@ -6,6 +6,7 @@ descriptors are bounded, the stopped one's gaps equal its Lost; that 68 stopped 
 programs the right to pass descriptors, and other viewers their frames; and that replies nobody reads freeze nothing.
 """
 
+import fcntl
 import os
 import sys
 import time
@@ -129,7 +130,11 @@ class InFlight(programs.TestCase):
     WINDOW = 16
 
     def setUp(self):
+        """As user nobody, who has all descriptors in flight together: one of these tests at a time, on all buses."""
+        super().setUp()
         fbtest.need_root()
+        lock = self.enter(open(__file__, encoding='utf-8'))
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
     def other_may_pass(self):
         status, out, err = fbtest.run(['prlimit', '--nofile=1024:1024', sys.executable, '-c', PASS_ONE], user='nobody')
