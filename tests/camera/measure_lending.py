@@ -22,10 +22,10 @@ from gi.repository import GLib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'unit', 'sources'))
+os.environ.setdefault('FB_TIMEOUT', '120')
 import fakebroker  # noqa: E402
 from fakebroker import program  # noqa: E402
 
-fakebroker.TIMEOUT = 120
 DEVICE = '/dev/video0'
 FRAMES = int(sys.argv[1]) if len(sys.argv) > 1 else 20
 SIZES = [(640, 480), (1280, 720), (1920, 1080), (3840, 2160)]
