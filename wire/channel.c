@@ -37,7 +37,7 @@ struct Channel {
         sd_bus *bus;
         Handshake handshake; /* server end */
         Pump *pump;          /* server end, after the handshake: what runs the bus */
-        bool server, open, closed;
+        bool server, foreign, open, closed;
         sd_event_source *input;    /* server end: when no bus has it, before and after */
         sd_event_source *deadline; /* of the handshake */
         sd_event_source *doom;     /* once, when it is to be closed from outside of its own dispatch */
@@ -172,7 +172,7 @@ static int channel_go_on(Channel *c) {
         (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
         r = handshake_hand_over(&c->handshake, c->bus);
         if (r >= 0)
-                r = pump_new(c->event, c->bus, c->priority, on_pump_failed, c, &c->pump);
+                r = pump_new(c->event, c->bus, c->foreign, c->priority, on_pump_failed, c, &c->pump);
         if (r < 0)
                 return r;
         c->fd = fb_close(c->fd);
@@ -266,6 +266,10 @@ int channel_new_server(sd_event *event, int fd_consume, int64_t priority, const 
 int channel_new_client(sd_event *event, int fd_consume, int64_t priority, const ChannelHandler *handler,
                        void *userdata, Channel **ret_channel) {
         return channel_new(event, fd_consume, false, priority, handler, userdata, ret_channel);
+}
+
+void channel_set_foreign(Channel *c) {
+        c->foreign = true;
 }
 
 static int on_finished_input(sd_event_source *s, int fd, uint32_t revents, void *userdata) {

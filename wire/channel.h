@@ -39,6 +39,11 @@ typedef struct ChannelHandler {
 int channel_new_server(sd_event *event, int fd_consume, int64_t priority, const ChannelHandler *handler,
                        void *userdata, Channel **ret_channel);
 
+/* The socket was made by the client, who may have kept a name of our end and read from it: what it says is
+ * taken out of the socket before it is judged, at the cost of a few system calls a message. For a server end
+ * that is not open yet. */
+void channel_set_foreign(Channel *c);
+
 /* A client end on @fd_consume, started at once. */
 int channel_new_client(sd_event *event, int fd_consume, int64_t priority, const ChannelHandler *handler,
                        void *userdata, Channel **ret_channel);

@@ -5,15 +5,12 @@
  * end, or to send when there is room (it then returns before it reads). That it took the message meant is
  * seen by the serial; where it did not, the connection ends at once, with all that it has kept.
  *
- * Where the look ahead leaves a doubt about descriptors, and where a message comes in many pieces, it makes a
- * detour: it is taken from the socket here, and sd-bus reads it from another one.
+ * Where the look ahead leaves a doubt about descriptors, where a message comes in many pieces, and always on a
+ * foreign socket, it makes a detour: it is taken from the socket here, and sd-bus reads it from another one.
  *
  * While half a message is there, input is edge-triggered: the loop wakes up for more of it, and sleeps else.
  * It may be that its end can never come, since the kernel queues only so many bytes, or pieces: so after a
  * moment a short message is taken as far as it is there, and a long one has two seconds.
- *
- * What is left: who passed a socket of its own to AttachTo may have kept a name of our end, and take from it
- * after the look. What sd-bus then keeps is gone with the connection, but for descriptors of a bad message.
  */
 #include "wire/pump.h"
 
@@ -40,6 +37,7 @@
 
 struct Pump {
         sd_bus *bus;
+        bool foreign;
         int fd; /* the socket by a number of our own: sd-bus closes its own at hang-up, and what a handler
                  * opens then may get that number, and would be taken out of epoll with this pump */
         sd_event_source *io;
@@ -106,9 +104,11 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
 }
 
 /* No more can come: sd-bus takes what is left, finds the end, and says Disconnected. */
-static int take_end(sd_bus *bus, const bool *gone) {
+static int take_end(const Pump *p, sd_bus *bus, const bool *gone) {
         int r = 1;
 
+        if (p->foreign) /* what is left may not be what was seen */
+                return -ECONNRESET;
         for (unsigned int n = 0; r > 0 && !*gone && n < AHEAD_MAX; n++)
                 r = sd_bus_process(bus, NULL);
         return r;
@@ -165,7 +165,7 @@ static int take_messages(Pump *p, sd_bus *bus, const bool *gone) {
                 if (r > 0)
                         i++;
                 if (r >= 0 && !*gone && sd_bus_is_open(bus) <= 0)
-                        return take_end(bus, gone);
+                        return take_end(p, bus, gone);
         }
         return r;
 }
@@ -181,7 +181,7 @@ static int send_on(sd_bus *bus) {
 static bool takes_detour(Pump *p, AheadState state) {
         if (p->detour.size > 0)
                 return true;
-        return (state == AHEAD_WHOLE && p->ahead.doubt) ||
+        return (state == AHEAD_WHOLE && (p->ahead.doubt || p->foreign)) ||
                (state == AHEAD_HALF && p->is_late && p->ahead.size > 0 && p->ahead.size <= KEPT_MESSAGE_MAX);
 }
 
@@ -195,13 +195,13 @@ static int pump_turn(Pump *p, sd_bus *bus, uint32_t revents, const bool *gone) {
         if (state == AHEAD_BROKEN)
                 return -EBADMSG;
         if (state == AHEAD_END || (state == AHEAD_HALF && hung_up) || sd_bus_is_open(bus) <= 0)
-                return take_end(bus, gone);
+                return take_end(p, bus, gone);
         if (revents & EPOLLOUT)
                 r = send_on(bus);
         if (r < 0)
                 return r;
         if (sd_bus_is_open(bus) <= 0)
-                return take_end(bus, gone);
+                return take_end(p, bus, gone);
         p->waits = false;
         if (!takes_detour(p, state))
                 return take_messages(p, bus, gone);
@@ -266,14 +266,15 @@ static void pump_watch_time(Pump *p) {
                                 (clock_now_ns() + left_ns) / NSEC_PER_USEC, 0, on_late, p);
 }
 
-int pump_new(sd_event *event, sd_bus *bus, int64_t priority, void (*failed)(int error, void *userdata),
-             void *userdata, Pump **ret) {
+int pump_new(sd_event *event, sd_bus *bus, bool foreign, int64_t priority,
+             void (*failed)(int error, void *userdata), void *userdata, Pump **ret) {
         Pump *p = calloc(1, sizeof *p);
         int r;
 
         if (!p)
                 return -ENOMEM;
         p->bus = sd_bus_ref(bus);
+        p->foreign = foreign;
         p->failed = failed;
         p->userdata = userdata;
         p->events = EPOLLIN | EPOLLRDHUP;

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
@@ -21,12 +22,14 @@ typedef struct Pump Pump;
 
 /*
  * @bus     referenced; not attached to an event loop, and nothing of a message read yet
+ * @foreign somebody else may have kept a name of this very end, and read from it at any moment: no message
+ *          is left in the socket once it was judged
  * @failed  the connection cannot go on, nothing is done with it any more: -EMSGSIZE: a message is too long;
  * else what came is no D-Bus, or sd-bus says why. Hang-up is told by sd-bus itself, as Disconnected.
  * Handlers of messages, and @failed, may free the pump.
  */
-int pump_new(sd_event *event, sd_bus *bus, int64_t priority, void (*failed)(int error, void *userdata),
-             void *userdata, Pump **ret);
+int pump_new(sd_event *event, sd_bus *bus, bool foreign, int64_t priority,
+             void (*failed)(int error, void *userdata), void *userdata, Pump **ret);
 Pump *pump_free(Pump *p);
 
 /* Something was sent from outside of the pump's own handlers: what did not fit goes out when there is

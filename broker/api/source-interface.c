@@ -109,6 +109,8 @@ static int call_attach(Source *s, Caller *c, sd_bus_message *m, Options *o, cons
         r = subscription_new_peer(s, c, o, mode, socket_consume, &sub, ret_error);
         if (r < 0)
                 return r;
+        if (theirs < 0)
+                channel_set_foreign(sub->channel);
         r = reply_subscribed(m, sub, o, mode, theirs);
         if (r < 0)
                 return subscription_free(sub), r;

@@ -57,7 +57,7 @@ class Watching(programs.TestCase):
 
     def test_late_join(self):
         """The newest frame comes at once to who joins late, flagged; not to who does not want it."""
-        self.start({'slow': programs.pattern(rate=2)})
+        self.start({'slow': programs.pattern(rate=1)})     # what is replayed is at most two frames old
         first = self.client('slow', 'peer', '--checksum')
         for transport in TRANSPORTS:
             with self.subTest(transport):

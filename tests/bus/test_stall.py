@@ -105,7 +105,7 @@ class Stopped(programs.TestCase):
 
     def test_latest_only(self):
         summary = self.one_of_three_stops(['peer-own-socket', 'peer', 'bus'], drop='latest')
-        self.assertGreater(summary['lost_superseded'], RATE * 1.5)
+        self.assertGreater(summary['lost_superseded'], RATE * 0.5)
 
     def test_monitor(self):
         """A stopped subscriber on the bus that has a match for everything, too."""

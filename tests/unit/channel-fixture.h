@@ -37,6 +37,8 @@ typedef struct Fixture {
         size_t reply_bytes;
         const char *echo; /* what the client says while the first call is handled */
         size_t echo_bytes;
+        void (*meanwhile)(struct Fixture *f); /* while the first call is handled */
+        int thief;                            /* another name of the channel's end */
 } Fixture;
 
 static void maybe_free(Fixture *f, int where) {
@@ -51,6 +53,8 @@ static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 
         if (f->n_calls++ == 0 && f->echo_bytes > 0)
                 CHECK(write(f->peer, f->echo, f->echo_bytes) == (ssize_t)f->echo_bytes);
+        if (f->n_calls == 1 && f->meanwhile)
+                f->meanwhile(f);
         text = calloc(1, f->reply_bytes + 1);
         memset(text, 'x', f->reply_bytes);
         r = sd_bus_reply_method_return(m, "s", text);

@@ -83,6 +83,58 @@ TEST(descriptors_that_a_message_does_not_speak_of) {
         }
 }
 
+static void exchange(Fixture *f) {
+        char call[512] = { 0 }, loot[512];
+        size_t n = put_call(call, 1);
+
+        CHECK(recv(f->thief, loot, n, MSG_DONTWAIT) == (ssize_t)n);
+        CHECK(write_with_fds(f, call, n, 100));
+}
+
+/* Who has kept a name of our end exchanges what was seen there: a bad message comes where a good one was. */
+TEST(taken_away_by_who_kept_our_end) {
+        _cleanup_close_ int thief = -1;
+        _cleanup_fixture_ Fixture f;
+        char call[512] = { 0 };
+        size_t n = put_call(call, 1);
+        int n_open;
+
+        n += put_call(call + n, 2);
+        REQUIRE(fixture_init(&f));
+        channel_set_foreign(f.channel);
+        f.thief = thief = fd_dup_cloexec(channel_get_fd(f.channel));
+        f.meanwhile = exchange;
+        REQUIRE(handshake(&f));
+        settle(&f);
+        n_open = test_count_fds();
+        CHECK(write_all(&f, call, n));
+        CHECK(closes(&f));
+        CHECK_INT(f.n_calls, 1);
+        f.channel = channel_free(f.channel);
+        CHECK_INT(test_count_fds(), n_open - 1 - 1);
+}
+
+/* A foreign channel takes calls as any other, whole, in pieces, and hangs up. */
+TEST(calls_on_a_foreign_channel) {
+        char call[512] = { 0 };
+        size_t n = put_call(call, 1);
+        _cleanup_fixture_ Fixture f;
+
+        n += put_call(call + n, 2);
+        REQUIRE(fixture_init(&f));
+        channel_set_foreign(f.channel);
+        REQUIRE(handshake(&f));
+        CHECK(write_all(&f, call, n));
+        CHECK(reaches(&f, &f.n_calls, 2));
+        CHECK(write_all(&f, call, 20));
+        CHECK(sleeps(&f));
+        CHECK(write_all(&f, call + 20, n - 20));
+        CHECK(reaches(&f, &f.n_calls, 4));
+        CHECK(sleeps(&f));
+        f.peer = fb_close(f.peer);
+        CHECK(closes(&f));
+}
+
 /* As a publisher does that says something and sends a frame. */
 TEST(descriptors_of_the_message_after) {
         char call[512] = { 0 };
