@@ -72,9 +72,9 @@ void memory_on_renewed(Publication *p, uint64_t slot, void *userdata) {
         stream_renew_slots(&((Source *)userdata)->stream, slot);
 }
 
-void memory_on_retire(Stream *stream, uint64_t slots) {
+void memory_on_retire(Stream *stream, uint64_t slots, bool revoked) {
         Source *s = source_of_stream(stream);
 
         if (s->publication)
-                publication_retire(s->publication, slots);
+                publication_retire(s->publication, slots, revoked);
 }

@@ -19,4 +19,4 @@ void memory_start(Source *s, const Mode *mode);
 /* For the publication's handler, and the stream's. */
 void memory_on_said(Publication *p, uint32_t kinds, void *userdata);
 void memory_on_renewed(Publication *p, uint64_t slot, void *userdata);
-void memory_on_retire(Stream *stream, uint64_t slots);
+void memory_on_retire(Stream *stream, uint64_t slots, bool revoked);

@@ -275,7 +275,7 @@ static void on_frame(Publication *p, Frame *f, uint64_t n_skipped, void *userdat
 static void on_refused(Publication *p, uint64_t n_skipped, uint64_t n_lost, const char *why, void *userdata) {
         Source *s = userdata;
 
-        if (s->stream.lost[LOSS_CORRUPT] == 0)
+        if (s->stream.lost[LOSS_CORRUPT] == 0 && n_lost > 0)
                 log_warning("source %s: a frame was refused: %s (told once)", s->name, why);
         stream_lose(&s->stream, n_skipped, LOSS_SOURCE);
         stream_lose(&s->stream, n_lost, LOSS_CORRUPT);

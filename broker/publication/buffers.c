@@ -43,7 +43,8 @@ typedef struct Buffer {
 
 typedef struct Retired {
         Identity identity;
-        bool may_cross; /* a frame may be under way in it */
+        bool may_cross; /* a frame may be under way in it, */
+        bool revoked;   /* and is not to be seen */
 } Retired;
 
 struct Buffers {
@@ -187,6 +188,10 @@ static int look_up(Buffers *b, const Frame *f, Buffer **ret, const char **ret_wh
                 return *ret_why = "the buffer is lent: its last frame was not released", FB_E_INVALID_FRAME;
         if (retired && !retired->may_cross)
                 return *ret_why = "the buffer was retired", FB_E_INVALID_FRAME;
+        if (retired && retired->revoked) {
+                retired->may_cross = false;
+                return *ret_why = "the buffer was retired when the frame was under way", FB_E_GONE;
+        }
         if ((buffer && !same_files(&buffer->identity, &identity)) ||
             (retired && !same_files(&retired->identity, &identity)))
                 return *ret_why = "the buffer's id was that of other memory", FB_E_INVALID_MEMORY;
@@ -234,11 +239,11 @@ int buffers_lend(Buffers *b, const Frame *f, Frame **ret, const char **ret_why) 
 /* ---- retiring ---- */
 
 static void remember(Buffers *b, const Buffer *buffer) {
-        b->retired[b->next_retired] = (Retired){ buffer->identity, !buffer->lent };
+        b->retired[b->next_retired] = (Retired){ buffer->identity, .may_cross = !buffer->lent };
         b->next_retired = (b->next_retired + 1) % RETIRED_MAX;
 }
 
-size_t buffers_retire(Buffers *b, uint64_t slots, uint64_t ret_ids[static FB_BUFFERS_MAX]) {
+size_t buffers_retire(Buffers *b, uint64_t slots, bool revoked, uint64_t ret_ids[static FB_BUFFERS_MAX]) {
         size_t n = 0;
 
         for (size_t i = 0; i < FB_BUFFERS_MAX; i++) {
@@ -253,6 +258,8 @@ size_t buffers_retire(Buffers *b, uint64_t slots, uint64_t ret_ids[static FB_BUF
                 if (!buffer->lent)
                         drop(buffer);
         }
+        for (size_t i = 0; revoked && i < RETIRED_MAX; i++)
+                b->retired[i].revoked = true;
         return n;
 }
 

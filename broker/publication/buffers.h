@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,18 +35,19 @@ Buffers *buffers_free(Buffers *b);
  * Makes of @f, which was judged (import.h), the frame for receivers: with descriptors and a buffer id of the
  * broker's.
  * FB_E_INVALID_FRAME: the buffer is lent, or was retired. FB_E_INVALID_MEMORY: the id was that of other
- * memory. FB_E_LIMIT: more than FB_BUFFERS_MAX buffers, or no more descriptors here. With @ret_why, for
- * people.
+ * memory. FB_E_GONE: it was under way in a buffer that was taken back. FB_E_LIMIT: more than
+ * FB_BUFFERS_MAX buffers, or no more descriptors here. With @ret_why, for people.
  */
 int buffers_lend(Buffers *b, const Frame *f, Frame **ret, const char **ret_why);
 
 /*
  * The publisher is to write these slots never again. @ret_ids: the buffers, by its ids, that it is to be told
  * of: before anything else, as those that are lent come back with the last reference.
- * One that is not lent may be under way with a frame: that is taken, once.
+ * One that is not lent may be under way with a frame: that is taken, once. Not if @revoked, nor in those that
+ * were retired before.
  * Returns how many.
  */
-size_t buffers_retire(Buffers *b, uint64_t slots, uint64_t ret_ids[static FB_BUFFERS_MAX]);
+size_t buffers_retire(Buffers *b, uint64_t slots, bool revoked, uint64_t ret_ids[static FB_BUFFERS_MAX]);
 
 /* The publisher has freed them: they are dropped as soon as nobody has them. Ids that are unknown are
  * ignored. */

@@ -90,9 +90,9 @@ static int lend(Publication *p, Frame **f, const char **ret_why) {
         return 0;
 }
 
-void publication_retire(Publication *p, uint64_t slots) {
+void publication_retire(Publication *p, uint64_t slots, bool revoked) {
         uint64_t ids[FB_BUFFERS_MAX];
-        size_t n = p->buffers ? buffers_retire(p->buffers, slots, ids) : 0;
+        size_t n = p->buffers ? buffers_retire(p->buffers, slots, revoked, ids) : 0;
 
         if (n > 0)
                 send_numbers(p, "Retire", ids, n);
@@ -217,7 +217,7 @@ static void take_frame(Publication *p, Frame *f, uint64_t n_skipped) {
 int publication_method_frame(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Publication *p = userdata;
         const char *why = "the message is broken";
-        uint64_t skipped = 0, seq = 0;
+        uint64_t skipped = 0, seq = 0, lost;
         Frame *f;
         int r;
 
@@ -236,8 +236,12 @@ int publication_method_frame(sd_bus_message *m, void *userdata, sd_bus_error *re
                 take_frame(p, f, skipped);
                 return sd_bus_reply_method_return(m, NULL);
         }
+        lost = p->pair ? 0 : 1;
+        if (r == FB_E_GONE) /* nobody's fault: the buffer was taken back when the frame was under way */
+                p->handler->refused(p, skipped + lost, 0, why, p->userdata);
+        else
+                p->handler->refused(p, skipped, lost, why, p->userdata);
         r = refuse(p, m, seq, r < 0 ? FB_E_INVALID_FRAME : r, why, ret_error);
-        p->handler->refused(p, skipped, p->pair ? 0 : 1, why, p->userdata);
         if (p->pair) /* Refused was the last word about that number */
                 publish_first(p);
         return r;

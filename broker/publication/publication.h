@@ -71,8 +71,8 @@ void publication_stop(Publication *p);
 void publication_want_keyframe(Publication *p);
 
 /* The buffers in these slots (Frame::slot) are never to be written again: tells the publisher, unless it
- * knows. */
-void publication_retire(Publication *p, uint64_t slots);
+ * knows. @revoked: a frame that is under way in any that was retired is refused, at the source's expense. */
+void publication_retire(Publication *p, uint64_t slots, bool revoked);
 
 /* Whether it has said its modes, and so its controls before. */
 bool publication_is_ready(const Publication *p);

@@ -77,8 +77,10 @@ void stream_update_needs(Stream *s) {
 void stream_renew_slots(Stream *s, uint64_t slots) {
         Subscriber *sub;
 
-        list_for_each(sub, &s->subscribers, link)
+        list_for_each(sub, &s->subscribers, link) {
                 sub->sent_slots &= ~slots;
+                sub->shown_slots &= ~slots;
+        }
 }
 
 /* For nobody but who has it already. */
@@ -88,17 +90,21 @@ static void forget_last(Stream *s) {
         s->last = frame_unref(s->last);
 }
 
-void stream_retire(Stream *s, uint64_t slots) {
+static void retire(Stream *s, uint64_t slots, bool revoked) {
         Frame *f;
 
-        if (slots == 0)
+        if (slots == 0 && !revoked)
                 return;
-        s->handler->retire(s, slots);
+        s->handler->retire(s, slots, revoked);
         if (!s->last || !(s->last->slot & slots))
                 return;
         f = take_ptr(s->last->sealed);
         frame_unref(s->last);
         s->last = f;
+}
+
+void stream_retire(Stream *s, uint64_t slots) {
+        retire(s, slots, false);
 }
 
 void stream_want_keyframe(Stream *s, uint64_t now_ns) {
@@ -195,8 +201,10 @@ void stream_add(Stream *s, Subscriber *sub, const Mode *mode) {
 }
 
 void stream_remove(Stream *s, Subscriber *sub) {
-        stream_retire(s, sub->sent_slots);
-        sub->sent_slots = 0;
+        bool revoked = sub->revoked && subscriber_get_memory(sub) != FB_MEMORY_SEALED;
+
+        retire(s, sub->sent_slots | (revoked ? sub->shown_slots : 0), revoked);
+        sub->sent_slots = sub->shown_slots = 0;
         list_remove(&sub->link);
         s->n_subscribers--;
         if (s->n_subscribers == 0) {
@@ -304,7 +312,7 @@ void stream_run_ended(Stream *s) {
         forget_last(s);
         list_for_each(sub, &s->subscribers, link) {
                 subscriber_let_go(sub);
-                sub->sent_slots = 0;
+                sub->sent_slots = sub->shown_slots = 0;
         }
         if (s->mode.fourcc == 0)
                 return;

@@ -45,8 +45,9 @@ typedef struct StreamHandler {
         /* Nobody watches any more. */
         void (*stop)(Stream *s);
         /* The buffers in these slots (Frame::slot) are with somebody who must not see what comes later: they
-         * are never to be written again. Said before the references to frames in them are dropped. */
-        void (*retire)(Stream *s, uint64_t slots);
+         * are never to be written again. Said before the references to frames in them are dropped.
+         * @revoked: nor is a frame to come in them that is under way. */
+        void (*retire)(Stream *s, uint64_t slots, bool revoked);
         /* A subscriber waits for a keyframe; at most once in FB_KEYFRAME_NS. */
         void (*want_keyframe)(Stream *s);
         /* STREAM_CHANGED_*; nothing may be freed here. */
@@ -139,7 +140,8 @@ void stream_lose(Stream *s, uint64_t count, LossReason reason);
  * buffers that were lent. */
 void stream_run_ended(Stream *s);
 
-/* Ends one or all subscriptions. */
+/* Ends one or all subscriptions. "revoked": nobody sees in the memory that it was sent anything that is
+ * published from now on. Who leaves by itself may see one frame more that was under way. */
 void stream_end_subscriber(Stream *s, Subscriber *sub, const char *reason, uint64_t now_ns);
 void stream_end_all(Stream *s, const char *reason, uint64_t now_ns);
 

@@ -133,6 +133,8 @@ static void lend(Subscriber *s, WindowEntry *e, Frame *f) {
         e->frame = frame_ref(f);
         if (frame_get_memory_kind(f) == FB_MEMORY_LEASED)
                 s->sent_slots |= f->slot;
+        else
+                s->shown_slots |= f->slot;
 }
 
 /* The caller checked credit. False: lost. */
@@ -362,5 +364,6 @@ void subscriber_end(Subscriber *s, uint64_t order, const char *reason) {
         /* a conduit that is not open yet refuses; both are told when it is */
         if (tell_losses(s) >= 0 || !s->active)
                 s->ops->send_ended(s, order, reason);
+        s->revoked = strcmp(reason, "revoked") == 0;
         s->over = true;
 }

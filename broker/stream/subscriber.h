@@ -73,11 +73,14 @@ struct Subscriber {
         uint32_t format_told;
         /* leased buffers that it was ever sent, as Frame::slot: it may have them mapped */
         uint64_t sent_slots;
+        /* the same of dma-bufs, which it has to give back if it may not look any more */
+        uint64_t shown_slots;
         uint64_t suspect_ns; /* since when its frames seem not to reach it; 0: they do */
         Sampler latency; /* capture to release */
         bool suits;      /* it accepts the mode in force */
         bool active;     /* its conduit is open */
         bool suspended, over;
+        bool revoked; /* over, as it may not look any more */
         bool broken; /* something was lost, or it is new: what comes next is of no use without it */
         bool asking; /* and for another reason than max-rate: the source is to make a keyframe */
 };

@@ -76,7 +76,7 @@ static const BuffersHandler pool_handler = { pool_returned, pool_renewed };
 static void pool_on_retire(void *userdata, uint64_t slots) {
         uint64_t ids[FB_BUFFERS_MAX];
         Pool *p = userdata;
-        size_t n = buffers_retire(p->buffers, slots, ids);
+        size_t n = buffers_retire(p->buffers, slots, false, ids);
 
         p->n_retired += n;
         for (size_t i = 0; i < n; i++) {

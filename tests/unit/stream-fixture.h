@@ -40,7 +40,8 @@ typedef struct Source {
         Mode started;
         uint64_t now;
         unsigned n_frames; /* alive */
-        uint64_t retired;  /* all slots that the stream said so of */
+        uint64_t retired;  /* all slots that the stream said so of, */
+        uint64_t revoked;  /* and those that nobody is to see any more */
         const SourceHooks *hooks;
         void *userdata;
         unsigned n_asked;  /* for a keyframe */
@@ -71,11 +72,13 @@ static void source_stop(Stream *s) {
         fb_container_of(s, Source, stream)->n_stopped++;
 }
 
-static void source_retire(Stream *s, uint64_t slots) {
+static void source_retire(Stream *s, uint64_t slots, bool revoked) {
         Source *source = fb_container_of(s, Source, stream);
 
-        CHECK(slots != 0);
+        CHECK(slots != 0 || revoked);
         source->retired |= slots;
+        if (revoked)
+                source->revoked |= slots;
         if (source->hooks)
                 source->hooks->retire(source->userdata, slots);
 }

@@ -196,10 +196,10 @@ TEST(a_buffer_that_is_lent_retires_with_its_frame) {
         book_init(&b);
         REQUIRE_INT(lend(&b, 1, a, &f, &why), 0);
         REQUIRE_INT(lend(&b, 2, c, &g, &why), 0);
-        REQUIRE_INT(buffers_retire(b.buffers, f->slot, ids), 1);
+        REQUIRE_INT(buffers_retire(b.buffers, f->slot, false, ids), 1);
         CHECK_INT(ids[0], 1);
         CHECK_INT(b.n_returned, 0);
-        CHECK_INT(buffers_retire(b.buffers, f->slot, ids), 0); /* once */
+        CHECK_INT(buffers_retire(b.buffers, f->slot, false, ids), 0); /* once */
         CHECK_INT(buffers_get_n(b.buffers), 2);
         CHECK_INT(lend(&b, 1, a, &f, &why), FB_E_INVALID_FRAME);
         frame_unref(f);
@@ -225,16 +225,39 @@ TEST(a_frame_may_cross_with_retire_once) {
         slot = f->slot;
         id = f->meta.buffer;
         frame_unref(f);
-        REQUIRE_INT(buffers_retire(b.buffers, slot, ids), 1);
+        REQUIRE_INT(buffers_retire(b.buffers, slot, false, ids), 1);
         CHECK_INT(buffers_get_n(b.buffers), 0);
         CHECK_INT(lend(&b, 1, other, &f, &why), FB_E_INVALID_MEMORY);
         REQUIRE_INT(lend(&b, 1, a, &f, &why), 0);
         CHECK(f->meta.buffer != id);
-        CHECK_INT(buffers_retire(b.buffers, f->slot, ids), 0); /* it knows */
+        CHECK_INT(buffers_retire(b.buffers, f->slot, false, ids), 0); /* it knows */
         frame_unref(f);
         CHECK_INT(buffers_get_n(b.buffers), 0);
         CHECK_INT(lend(&b, 1, a, &f, &why), FB_E_INVALID_FRAME);
         CHECK_INT(b.n_returned, 2);
+}
+
+/* Somebody who may not look any more has it mapped. */
+TEST(no_frame_crosses_with_a_revocation) {
+        _cleanup_close_ int a = memfd_new("a"), c = memfd_new("b");
+        uint64_t ids[FB_BUFFERS_MAX], slot;
+        _cleanup_book_ Book b;
+        const char *why = NULL;
+        Frame *f, *g;
+
+        book_init(&b);
+        REQUIRE_INT(lend(&b, 1, a, &f, &why), 0);
+        slot = f->slot;
+        frame_unref(f);
+        REQUIRE_INT(lend(&b, 2, c, &g, &why), 0);
+        REQUIRE_INT(buffers_retire(b.buffers, slot, false, ids), 1); /* somebody left by itself, */
+        REQUIRE_INT(buffers_retire(b.buffers, g->slot, true, ids), 1); /* then another one did not */
+        CHECK_INT(lend(&b, 1, a, &f, &why), FB_E_GONE);
+        CHECK(strstr(why, "under way"));
+        CHECK_INT(lend(&b, 1, a, &f, &why), FB_E_INVALID_FRAME); /* two cannot have been */
+        frame_unref(g);
+        CHECK_INT(lend(&b, 2, c, &g, &why), FB_E_INVALID_FRAME);
+        CHECK_INT(buffers_get_n(b.buffers), 0);
 }
 
 TEST(frames_outlive_their_publisher) {

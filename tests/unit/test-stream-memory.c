@@ -184,6 +184,29 @@ TEST(who_leaves_retires_all_leased_memory_that_it_was_ever_sent) {
         CHECK_INT(source.n_frames, 0);
 }
 
+/* What it was sent is retired, of whatever kind, and what is under way in that is not to come. */
+TEST(who_is_revoked_sees_nothing_any_more) {
+        _cleanup_source_ Source source;
+        _cleanup_sink_ Sink a = { 0 }, b = { 0 };
+        Watch w;
+
+        begin(&source, &w);
+        REQUIRE(add(&a, &source, 4, LEASED | SEALED));
+        REQUIRE(add(&b, &source, 4, DMABUF | SEALED));
+        stream_set_format(&source.stream, &vga);
+        publish(&source, FB_MEMORY_LEASED, 1 << 0, true);
+        publish(&source, FB_MEMORY_DMABUF, 1 << 1, true);
+        publish(&source, FB_MEMORY_DMABUF, 1 << 2, true);
+        sink_release(&b, 3);
+        stream_end_subscriber(&source.stream, &b.sub, "revoked", source.now);
+        CHECK(b.is_ended && b.is_over);
+        CHECK_INT(source.retired, 1 << 1 | 1 << 2);
+        CHECK_INT(source.revoked, 1 << 1 | 1 << 2);
+        sink_remove(&a);
+        CHECK_INT(source.retired, 1 << 0 | 1 << 1 | 1 << 2);
+        CHECK_INT(source.revoked, 1 << 1 | 1 << 2);
+}
+
 TEST(another_buffer_in_its_slot_was_not_sent) {
         _cleanup_source_ Source source;
         _cleanup_sink_ Sink a = { 0 };
