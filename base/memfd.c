@@ -69,6 +69,27 @@ int memfd_seal_pool(int fd) {
         return fcntl(fd, F_ADD_SEALS, SEALS_POOL) < 0 ? -errno : 0;
 }
 
+int memfd_new_page(const char *name, size_t size, void **ret_map) {
+        _cleanup_close_ int fd = memfd_new(name);
+        void *p;
+
+        if (fd < 0)
+                return fd;
+        if (ftruncate(fd, (off_t)size) < 0)
+                return -errno;
+        p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED)
+                return -errno;
+        if (fcntl(fd, F_ADD_SEALS, SEALS_POOL | F_SEAL_SEAL) < 0) {
+                int r = -errno;
+
+                munmap(p, size);
+                return r;
+        }
+        *ret_map = p;
+        return take_fd(fd);
+}
+
 /* Whether it is a memfd at all; its seals and size. */
 static int judge_memfd(int fd, int *ret_seals, uint64_t *ret_size, const char **ret_why) {
         struct statfs fs;

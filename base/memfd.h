@@ -31,6 +31,10 @@ int memfd_seal(int fd);
  * ends that, once the mapping is gone. Negative errno. */
 int memfd_seal_pool(int fd);
 
+/* A file of @size bytes, zeros, that its maker writes by the mapping in *@ret_map alone, and everybody may
+ * read: SHRINK, GROW, FUTURE_WRITE and SEAL. The mapping is the caller's to unmap. Negative errno. */
+int memfd_new_page(const char *name, size_t size, void **ret_map);
+
 /*
  * Judges a file descriptor that somebody else passed as sealed memory.
  * Returns 0 and the file's size; FB_E_INVALID_MEMORY if it is no memfd on tmpfs (a pipe, an O_PATH

@@ -8,6 +8,7 @@
 #define FB_PATH_SOURCE_PREFIX "/org/framebus/source"
 #define FB_PATH_SUBSCRIPTION  "/org/framebus/subscription" /* a prefix on the bus, the object on a channel */
 #define FB_PATH_PUBLICATION   "/org/framebus/publication"
+#define FB_PATH_COMMIT_PREFIX "/org/framebus/commit" /* of Committed on the bus */
 
 /* PulseVideo's, see com.stbtester.VideoSource2.xml */
 #define FB_LEGACY_NAME_PREFIX "com.stbtester.VideoSource."

@@ -77,6 +77,15 @@ static inline bool fb_memory_from_string(const char *word, uint32_t *ret_kind) {
         return false;
 }
 
+/* The page of Subscription1.GetOrder, native byte order; what follows is 0. */
+typedef struct FbOrderPage {
+        uint64_t committed; /* read it with acquire semantics */
+        uint32_t version;
+} FbOrderPage;
+
+#define FB_ORDER_PAGE_SIZE    4096u
+#define FB_ORDER_PAGE_VERSION 1u
+
 /* Times, nanoseconds */
 #define FB_SUSPEND_AFTER_NS 2000000000ull /* nothing released for so long while frames wait: suspended */
 #define FB_REPLAY_AGE_NS    1000000000ull /* a replayed frame is at most this old, or two frame intervals */
@@ -104,6 +113,7 @@ static inline bool fb_memory_from_string(const char *word, uint32_t *ret_kind) {
 #define FB_KEY_MODE     "mode"     /* a{sv}, granted only */
 #define FB_KEY_SEQ      "seq"      /* t, granted only */
 #define FB_KEY_EPOCH    "epoch"    /* s, granted only */
+#define FB_KEY_COMMITS  "commits"  /* o, granted on the bus with order=causal, and SetOptions */
 
 /* Keys of a frame's meta */
 #define FB_META_DEVICE_SEQUENCE "device-sequence" /* u */

@@ -38,9 +38,10 @@ static int append_meta(sd_bus_message *m, const FrameMeta *meta) {
 }
 
 int codec_append_frame(sd_bus_message *m, const Frame *f, uint32_t extra_flags) {
+        uint64_t order = extra_flags & FB_FRAME_REPLAYED ? 0 : f->order;
         int r;
 
-        r = sd_bus_message_append(m, "tttuu", f->seq, f->order, f->pts_ns, f->format, f->flags | extra_flags);
+        r = sd_bus_message_append(m, "tttuu", f->seq, order, f->pts_ns, f->format, f->flags | extra_flags);
         if (r < 0)
                 return r;
         r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "h");

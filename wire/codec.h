@@ -12,8 +12,8 @@
 #include "wire/mode.h"
 #include "wire/vardict.h"
 
-/* Appends the eight arguments of Frame. sd-bus duplicates the descriptors. @extra_flags are or-ed in, @seq
- * overrides. */
+/* Appends the eight arguments of Frame. sd-bus duplicates the descriptors. @extra_flags are or-ed in; a
+ * replayed frame is outside of the order, and has 0 there. */
 int codec_append_frame(sd_bus_message *m, const Frame *f, uint32_t extra_flags);
 
 /*

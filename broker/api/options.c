@@ -80,19 +80,27 @@ static int read_replay(sd_bus_message *m, void *userdata) {
         return 0;
 }
 
-/* The first N_CHANGEABLE are those of SetOptions, the first N_SHARED those of Share. */
-#define N_CHANGEABLE 3
-#define N_SHARED     5
+static int read_commits(sd_bus_message *m, void *userdata) {
+        int r = sd_bus_message_read(m, "o", &((Options *)userdata)->commits);
+
+        return r < 0 ? r : 0; /* positive values are ours */
+}
+
+/* Of SetOptions; then of Share; all but the first are those that a subscription begins with. */
+#define N_CHANGEABLE 4
+#define BEGIN_AT     1
+#define N_SHARED     6
 static const VardictKey option_keys[] = {
-        { FB_KEY_WINDOW, "u", read_window }, { FB_KEY_DROP, "s", read_drop },
-        { FB_KEY_MAX_RATE, "(uu)", read_max_rate },
-        { FB_KEY_MEMORY, "as", read_memory },   { FB_KEY_REPLAY, "b", read_replay },
-        { FB_KEY_MODES, "aa{sv}", read_modes }, { FB_KEY_ORDER, "s", read_order },
+        { FB_KEY_COMMITS, "o", read_commits },       { FB_KEY_WINDOW, "u", read_window },
+        { FB_KEY_DROP, "s", read_drop },             { FB_KEY_MAX_RATE, "(uu)", read_max_rate },
+        { FB_KEY_MEMORY, "as", read_memory },        { FB_KEY_REPLAY, "b", read_replay },
+        { FB_KEY_ORDER, "s", read_order },           { FB_KEY_MODES, "aa{sv}", read_modes },
 };
 
 static const struct {
         const char *key, *may_be;
 } option_texts[] = {
+        { FB_KEY_COMMITS, "'o', the path that was granted, or that CommitsMoved told last" },
         { FB_KEY_WINDOW, "frames in flight, 'u' from 1 to 16" },
         { FB_KEY_DROP, "'s', \"newest\" or \"latest\"" },
         { FB_KEY_MAX_RATE, "'(uu)', frames a second as a fraction, with a denominator that is not 0" },
@@ -102,21 +110,23 @@ static const struct {
         { FB_KEY_REPLAY, "'b'" },
 };
 
-static int read_keys(sd_bus_message *m, size_t n_keys, Options *o, sd_bus_error *ret_error) {
+static int read_keys(sd_bus_message *m, size_t first, size_t n_keys, Options *o, sd_bus_error *ret_error) {
         VardictError error = {};
         int r;
 
-        r = vardict_read(m, option_keys, n_keys, false, o, &error);
-        if (r == 0)
+        r = vardict_read(m, option_keys + first, n_keys, false, o, &error);
+        if (r == 0) {
+                options_settle(o);
                 return 0;
+        }
         options_clear(o);
         if (r < 0)
                 return api_error(ret_error, r, "%s", "");
         if (r == FB_E_UNKNOWN_OPTION)
                 return api_error(ret_error, r, "unknown option '%s'%s", error.key,
                                  n_keys == N_CHANGEABLE ? ": only window, drop and max-rate can be changed" :
-                                 n_keys == N_SHARED     ? ": only window, drop, max-rate, memory and replay "
-                                                          "are for a share to say" :
+                                 n_keys == N_SHARED     ? ": only window, drop, max-rate, memory, order and "
+                                                          "replay are for a share to say" :
                                                           "");
         for (size_t i = 0; i < FB_ELEMENTSOF(option_texts); i++)
                 if (strcmp(option_texts[i].key, error.key) == 0)
@@ -126,15 +136,15 @@ static int read_keys(sd_bus_message *m, size_t n_keys, Options *o, sd_bus_error 
 }
 
 int options_read(sd_bus_message *m, Options *o, sd_bus_error *ret_error) {
-        return read_keys(m, FB_ELEMENTSOF(option_keys), o, ret_error);
+        return read_keys(m, BEGIN_AT, FB_ELEMENTSOF(option_keys) - BEGIN_AT, o, ret_error);
 }
 
 int options_read_changes(sd_bus_message *m, Options *o, sd_bus_error *ret_error) {
-        return read_keys(m, N_CHANGEABLE, o, ret_error);
+        return read_keys(m, 0, N_CHANGEABLE, o, ret_error);
 }
 
 int options_read_share(sd_bus_message *m, Options *o, sd_bus_error *ret_error) {
-        return read_keys(m, N_SHARED, o, ret_error);
+        return read_keys(m, BEGIN_AT, N_SHARED, o, ret_error);
 }
 
 int options_check_bounds(const Options *o, const Bounds *bounds, sd_bus_error *ret_error) {
@@ -152,13 +162,14 @@ int options_check_bounds(const Options *o, const Bounds *bounds, sd_bus_error *r
         return 0;
 }
 
-static int append_fixed(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq,
-                        const char *epoch) {
+static int append_fixed(sd_bus_message *m, const Options *o, const Granted *g) {
         int r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", FB_KEY_MEMORY, "s",
-                                      fb_memory_to_string(o->memory), FB_KEY_ORDER, "s", "fifo",
-                                      FB_KEY_REPLAY, "b", (int)o->replay, FB_KEY_SEQ, "t", seq, FB_KEY_EPOCH,
-                                      "s", epoch);
+                                      fb_memory_to_string(o->memory), FB_KEY_ORDER, "s",
+                                      o->causal ? "causal" : "fifo", FB_KEY_REPLAY, "b", (int)o->replay,
+                                      FB_KEY_SEQ, "t", g->seq, FB_KEY_EPOCH, "s", g->epoch);
 
+        if (r >= 0 && g->commits)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_COMMITS, "o", g->commits);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");
         if (r >= 0)
@@ -166,21 +177,20 @@ static int append_fixed(sd_bus_message *m, const Options *o, const Mode *mode, u
         if (r >= 0)
                 r = sd_bus_message_open_container(m, SD_BUS_TYPE_VARIANT, "a{sv}");
         if (r >= 0)
-                r = codec_append_mode(m, mode);
+                r = codec_append_mode(m, &g->mode);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-int options_append_granted(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq,
-                           const char *epoch) {
+int options_append_granted(sd_bus_message *m, const Options *o, const Granted *granted) {
         int r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}{sv}{sv}", FB_KEY_WINDOW, "u", o->window, FB_KEY_DROP, "s",
                                           o->latest ? "latest" : "newest", FB_KEY_MAX_RATE, "(uu)",
                                           o->max_rate.num, o->max_rate.den);
-        if (r >= 0 && mode)
-                r = append_fixed(m, o, mode, seq, epoch);
+        if (r >= 0 && granted)
+                r = append_fixed(m, o, granted);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }

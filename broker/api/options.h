@@ -18,6 +18,7 @@ typedef struct Options {
         bool causal;
         Fraction max_rate;
         bool replay;
+        const char *commits; /* in a message; SetOptions only; NULL: not said */
 } Options;
 
 #define OPTIONS_INIT                                                                                         \
@@ -31,10 +32,10 @@ void options_clear(Options *o);
 /* Reads a{sv} over the defaults in @o. Returns 0 or fills @ret_error with the key and what it may be. */
 int options_read(sd_bus_message *m, Options *o, sd_bus_error *ret_error);
 
-/* The same for SetOptions: only window, drop and max-rate; @o holds what is in force. */
+/* The same for SetOptions: only window, drop, max-rate and commits; @o holds what is in force. */
 int options_read_changes(sd_bus_message *m, Options *o, sd_bus_error *ret_error);
 
-/* The same for Share: memory and replay as well. */
+/* The same for Share: window, drop, max-rate, memory, order and replay. */
 int options_read_share(sd_bus_message *m, Options *o, sd_bus_error *ret_error);
 
 /* What a subscription may ask for at most. Zeros: whatever there is. */
@@ -46,6 +47,17 @@ typedef struct Bounds {
 /* Whether @o stays within. 0 or fills @ret_error. */
 int options_check_bounds(const Options *o, const Bounds *bounds, sd_bus_error *ret_error);
 
-/* Appends what is granted as a{sv}. @mode NULL: only what SetOptions can change. */
-int options_append_granted(sd_bus_message *m, const Options *o, const Mode *mode, uint64_t seq,
-                           const char *epoch);
+/* With order=causal nothing is sent late, and so nothing is held for later. */
+static inline void options_settle(Options *o) {
+        o->latest = o->latest && !o->causal;
+}
+
+typedef struct Granted {
+        Mode mode;
+        uint64_t seq;
+        const char *epoch;
+        const char *commits; /* a path, or NULL */
+} Granted;
+
+/* Appends what is granted as a{sv}. @granted NULL: only what SetOptions can change. */
+int options_append_granted(sd_bus_message *m, const Options *o, const Granted *granted);

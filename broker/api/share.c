@@ -26,6 +26,7 @@ static int begin_options(const Subscription *s, Options *o) {
         o->window = parent->window;
         o->latest = parent->latest;
         o->max_rate = parent->max_rate;
+        o->causal = parent->causal;
         o->memories = (MemoryList){ .n = 1, .kinds = { subscriber_get_memory(&s->subscriber) } };
         for (uint32_t kind = 0; kind < FB_MEMORY_KINDS; kind++)
                 if (kind != o->memories.kinds[0] && (parent->memories & (1u << kind)))

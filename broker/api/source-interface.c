@@ -12,6 +12,7 @@
 #include "broker/api/legacy.h"
 #include "broker/api/memory.h"
 #include "broker/api/options.h"
+#include "broker/api/order.h"
 #include "broker/api/source.h"
 #include "broker/api/subscription.h"
 #include "interfaces/names.h"
@@ -51,9 +52,6 @@ static int negotiate(Source *s, const Caller *c, Options *o, Mode *ret_mode, sd_
         r = memory_grant(s, c, o, ret_error);
         if (r < 0)
                 return r;
-        if (o->causal)
-                return api_error(ret_error, FB_E_NOT_SUPPORTED,
-                                 "order 'causal' is not available here, ask for 'fifo'");
         r = stream_negotiate(&s->stream, (ModeList){ o->wishes, o->n_wishes }, ret_mode);
         if (r > 0)
                 return no_common_mode(s, o, ret_error);
@@ -62,11 +60,12 @@ static int negotiate(Source *s, const Caller *c, Options *o, Mode *ret_mode, sd_
 
 static int call_negotiate(Source *s, sd_bus_message *m, const Options *o, const Mode *mode) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        Granted granted = { .mode = *mode, .seq = s->stream.seq, .epoch = s->api->epoch };
         int r;
 
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
-                r = options_append_granted(reply, o, mode, s->stream.seq, s->api->epoch);
+                r = options_append_granted(reply, o, &granted);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
@@ -74,6 +73,8 @@ static int call_negotiate(Source *s, sd_bus_message *m, const Options *o, const 
 static int reply_subscribed(sd_bus_message *m, Subscription *sub, const Options *o, const Mode *mode,
                             int channel) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        Granted granted = { .mode = *mode, .seq = sub->granted_seq, .epoch = sub->api->epoch,
+                            .commits = order_get_commits(sub) };
         int r;
 
         r = sd_bus_message_new_method_return(m, &reply);
@@ -82,7 +83,7 @@ static int reply_subscribed(sd_bus_message *m, Subscription *sub, const Options 
         if (r >= 0)
                 r = sd_bus_message_append(reply, "o", subscription_get_path(sub));
         if (r >= 0)
-                r = options_append_granted(reply, o, mode, sub->granted_seq, sub->api->epoch);
+                r = options_append_granted(reply, o, &granted);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
@@ -97,7 +98,8 @@ static int call_subscribe(Source *s, Caller *c, sd_bus_message *m, Options *o, c
         r = reply_subscribed(m, sub, o, mode, -1);
         if (r < 0)
                 return subscription_free(sub), r;
-        subscription_activate(sub);
+        if (!o->causal)
+                subscription_activate(sub);
         return 1;
 }
 

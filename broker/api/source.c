@@ -358,6 +358,7 @@ static void source_release(Source *s) {
         publication_free(s->publication);
         worker_free(s->worker);
         stream_deinit(&s->stream);
+        free(s->commits.path);
         free(s->name);
         free(s->path);
         free(s->description);

@@ -29,12 +29,20 @@
 /* How many calls may wait for that. */
 #define SOURCE_CALLS_MAX 256u
 
+/* Where those with order=causal on the bus are told what is committed, see order.h. */
+typedef struct Commits {
+        char *path; /* NULL: there are none */
+        unsigned int n_listeners;
+        uint64_t told; /* the newest that was broadcast */
+} Commits;
+
 struct Source {
         RegistryEntry entry; /* Api::sources; not linked while in line for the name */
         List waiting_link;   /* Api::waiting, if so */
         Api *api;
         char *name, *path, *description, *driver;
         Stream stream;
+        Commits commits;
         Publication *publication;
         Worker *worker; /* NULL: published */
         char *owner;    /* of a published one: unique name of who called Publish, */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "broker/api/errors.h"
+#include "broker/api/order.h"
 #include "broker/api/subscription.h"
 #include "interfaces/names.h"
 #include "wire/codec.h"
@@ -64,6 +65,7 @@ static int method_set_options(sd_bus_message *m, void *userdata, sd_bus_error *r
         Subscription *s = userdata;
         Options o = { .window = s->subscriber.options.window,
                       .latest = s->subscriber.options.latest,
+                      .causal = s->subscriber.options.causal,
                       .max_rate = s->subscriber.options.max_rate };
         uint32_t window = o.window;
         FdRefusal why;
@@ -76,20 +78,25 @@ static int method_set_options(sd_bus_message *m, void *userdata, sd_bus_error *r
         if (!s->source)
                 return api_error(ret_error, FB_E_GONE, "the subscription has ended");
         r = options_check_bounds(&o, &s->bounds, ret_error);
+        if (r >= 0 && o.commits)
+                r = order_judge_answer(s, o.commits, ret_error);
         if (r < 0)
                 return r;
         if (!s->channel && bus_conduit_set_window(&s->bus, o.window, &why) != 0)
                 return subscription_refuse(&why, ret_error);
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
-                r = options_append_granted(reply, &o, NULL, 0, NULL);
+                r = options_append_granted(reply, &o, NULL);
         if (r >= 0)
                 r = sd_bus_send(NULL, reply, NULL);
         stream = &s->source->stream;
         subscriber_set_options(&s->subscriber, o.window, o.latest, o.max_rate, clock_now_ns());
         if (o.window != window)
                 emit_window(s);
-        stream_reap(stream);
+        if (o.commits)
+                order_answered(s);
+        else
+                stream_reap(stream);
         return r;
 }
 
@@ -151,6 +158,8 @@ static const sd_bus_vtable subscription_vtable[] = {
                                         SD_BUS_RESULT("a{sv}", granted), method_set_options, UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("Share", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", channel),
                                         subscription_method_share, UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("GetOrder", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", page),
+                                        order_method_get, UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("Close", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_close,
                                         UNPRIVILEGED),
                 SD_BUS_SIGNAL_WITH_ARGS("Frame",
@@ -162,6 +171,7 @@ static const sd_bus_vtable subscription_vtable[] = {
                 SD_BUS_SIGNAL_WITH_ARGS("Lost", SD_BUS_ARGS("t", count, "s", reason), 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Suspended", SD_BUS_ARGS("s", reason), 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Resumed", SD_BUS_NO_ARGS, 0),
+                SD_BUS_SIGNAL_WITH_ARGS("Committed", SD_BUS_ARGS("t", order), 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Ended", SD_BUS_ARGS("t", order, "s", reason), 0),
                 SD_BUS_PROPERTY("Source", "o", get_source, 0, SD_BUS_VTABLE_PROPERTY_CONST),
                 SD_BUS_PROPERTY("Window", "u", get_numbers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

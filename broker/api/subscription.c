@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "broker/api/errors.h"
 #include "broker/api/memory.h"
+#include "broker/api/order.h"
 #include "interfaces/names.h"
 
 static Subscription *of_subscriber(Subscriber *s) {
@@ -52,6 +53,10 @@ static int out_send_resumed(Subscriber *sub) {
         return conduit_send_resumed(&of_subscriber(sub)->conduit);
 }
 
+static int out_send_committed(Subscriber *sub, uint64_t order) {
+        return order_tell_committed(of_subscriber(sub), order);
+}
+
 static void out_send_ended(Subscriber *sub, uint64_t order, const char *reason) {
         (void)conduit_send_ended(&of_subscriber(sub)->conduit, order, reason);
 }
@@ -59,6 +64,7 @@ static void out_send_ended(Subscriber *sub, uint64_t order, const char *reason) 
 static void detach(Subscription *s) {
         if (!s->source)
                 return;
+        order_close(s);
         stream_remove(&s->source->stream, &s->subscriber);
         s->source = NULL;
         subscriber_deinit(&s->subscriber);
@@ -100,6 +106,7 @@ static const SubscriberOps subscriber_ops = {
         .check_room = out_check_room, .send_frame = out_send_frame,         .send_format = out_send_format,
         .send_lost = out_send_lost,   .send_suspended = out_send_suspended, .send_resumed = out_send_resumed,
         .send_ended = out_ended,      .over = out_over,
+        .send_committed = out_send_committed,
 };
 
 /* ---- the channel ---- */
@@ -121,6 +128,8 @@ static void tell_end(Subscription *s) {
                         (void)conduit_send_lost(&s->conduit, s->subscriber.untold[i],
                                                 loss_reason_to_string(i));
         (void)conduit_send_ended(&s->conduit, s->ended_order, s->ended_reason);
+        if (s->subscriber.options.causal)
+                (void)conduit_send_committed(&s->conduit, s->ended_order);
 }
 
 static void on_opened(Channel *c, void *userdata) {
@@ -129,9 +138,9 @@ static void on_opened(Channel *c, void *userdata) {
         if (s->source && !channel_can_pass_fds(c))
                 stream_end_subscriber(&s->source->stream, &s->subscriber, "fd-passing-required",
                                       clock_now_ns());
-        else if (s->source)
+        else if (s->source && !s->subscriber.options.causal)
                 subscription_activate(s);
-        else {
+        else if (!s->source) {
                 tell_end(s);
                 subscription_end(s);
         }
@@ -225,6 +234,7 @@ static void subscription_add(Subscription *s, Source *source, Options *o, const 
                 .latest = o->latest,
                 .max_rate = o->max_rate,
                 .replay = o->replay,
+                .causal = o->causal,
                 .must_release_first = !s->channel,
                 .memories = memory_get_accepted(o),
                 .wishes = take_ptr(o->wishes),
@@ -297,6 +307,8 @@ int subscription_new_bus(Source *source, Caller *c, Options *o, const Mode *mode
         if (r < 0)
                 return r;
         subscription_add(s, source, o, mode);
+        if (o->causal && (r = order_open(s)) < 0)
+                return subscription_free(take_ptr(s)), api_error(ret_error, r, "%s", "");
         *ret = take_ptr(s);
         return 0;
 }
@@ -342,6 +354,8 @@ int subscription_new_peer(Source *source, Caller *c, Options *o, const Mode *mod
         r = charge(api, c, ret_error);
         if (r < 0)
                 return r;
+        if (o->causal)
+                peer_conduit_send_at_once(&s->peer);
         c->n_channels++;
         subscription_add(s, source, o, mode);
         *ret = take_ptr(s);

@@ -31,6 +31,7 @@ typedef struct Subscription {
                 PeerConduit peer;
         };
         Bounds bounds; /* of a share: what its options may be at most */
+        bool has_commits; /* counted in Source::commits */
         bool charged; /* on its user's account, and on its maker's for the channel, until it is freed */
         char ended_reason[32];
         uint64_t ended_order;

@@ -76,6 +76,10 @@ int bus_conduit_set_window(BusConduit *b, uint32_t window, FdRefusal *ret_why) {
         return r;
 }
 
+int bus_broadcast_committed(sd_bus *bus, const char *path, uint64_t order) {
+        return sd_bus_emit_signal(bus, path, FB_IFACE_SUBSCRIPTION, "Committed", "t", order);
+}
+
 void bus_conduit_deinit(BusConduit *b) {
         FdRefusal why;
 

@@ -24,5 +24,7 @@ int bus_conduit_init(BusConduit *b, sd_bus *bus, FdAccount *account, const char 
                      const char *path, uint32_t window, FdRefusal *ret_why);
 /* Whether the window may become @window. FB_E_LIMIT and why; nothing changed then. */
 int bus_conduit_set_window(BusConduit *b, uint32_t window, FdRefusal *ret_why);
+/* Tells all who want to know by a broadcast at @path, behind the frames: who has that one has them. */
+int bus_broadcast_committed(sd_bus *bus, const char *path, uint64_t order);
 /* Gives the window back. What was sent stays on the account until it is proven read. */
 void bus_conduit_deinit(BusConduit *b);

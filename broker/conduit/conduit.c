@@ -52,3 +52,13 @@ int conduit_send_ended(Conduit *c, uint64_t order, const char *reason) {
                 r = sd_bus_message_append(m, "ts", order, reason);
         return r < 0 ? r : c->ops->send(c, m);
 }
+
+int conduit_send_committed(Conduit *c, uint64_t order) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = c->ops->new_signal(c, "Committed", &m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "t", order);
+        return r < 0 ? r : c->ops->send(c, m);
+}

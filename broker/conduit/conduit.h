@@ -36,3 +36,4 @@ int conduit_send_lost(Conduit *c, uint64_t count, const char *reason);
 int conduit_send_suspended(Conduit *c, const char *reason);
 int conduit_send_resumed(Conduit *c);
 int conduit_send_ended(Conduit *c, uint64_t order, const char *reason);
+int conduit_send_committed(Conduit *c, uint64_t order);

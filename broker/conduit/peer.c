@@ -6,6 +6,7 @@
 #include "broker/conduit/peer.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -32,10 +33,25 @@ static int peer_get_unread(const PeerSeat *s) {
         return bytes;
 }
 
+/* A frame, a notice of each kind of loss, a format and Committed, of which the kernel takes each at once or
+ * not at all. */
+#define AT_ONCE_ROOM (16 * 1024)
+
+/* Whether that much fits, whatever the receiver does. */
+static bool fits_at_once(PeerConduit *p) {
+        int fd = channel_get_fd(p->channel), bytes;
+        socklen_t size = sizeof p->send_buffer;
+
+        if (p->send_buffer == 0 && getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &p->send_buffer, &size) < 0)
+                return false;
+        return fd_get_unread(fd, &bytes) >= 0 &&
+               bytes <= p->send_buffer - FB_MIN(AT_ONCE_ROOM, p->send_buffer / 2);
+}
+
 static int peer_check_room(Conduit *c, uint32_t n_fds) {
         PeerConduit *p = fb_container_of(c, PeerConduit, conduit);
 
-        if (channel_get_n_unsent(p->channel) > 0)
+        if (channel_get_n_unsent(p->channel) > 0 || (p->at_once && !fits_at_once(p)))
                 return -EAGAIN;
         return peer_seat_check_room(&p->seat, n_fds);
 }
@@ -76,6 +92,8 @@ static int peer_send_frame(Conduit *c, Frame *f, uint32_t extra_flags, uint64_t 
         if (r < 0)
                 return r;
         peer_account_sent(&p->seat.account, f->n_fds);
+        if (p->at_once && channel_get_n_unsent(p->channel) > 0)
+                return -EPIPE; /* there was room: end it rather than send this later */
         *ret_cookie = 0;
         return 0;
 }
@@ -96,6 +114,10 @@ int peer_conduit_init(PeerConduit *p, PeerBudget *budget, uid_t uid, Channel *ch
 
 void peer_conduit_deinit(PeerConduit *p) {
         peer_seat_close(&p->seat);
+}
+
+void peer_conduit_send_at_once(PeerConduit *p) {
+        p->at_once = true;
 }
 
 void peer_conduit_sent_reply(PeerConduit *p) {

@@ -2,16 +2,20 @@
 /*
  * See stream.h. The loop over subscribers never frees: who fails or ends in it is marked over, and reaped
  * after it. Losses before any subscription (the source's, and refused frames) advance seq for everybody.
+ * Between the loop and the commit nothing is sent, and after the commit nothing of before.
  */
 #include "broker/stream/stream.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/text.h"
 #include "wire/format.h"
 
@@ -39,6 +43,7 @@ void stream_init(Stream *s, const StreamHandler *handler, Order *order) {
 void stream_deinit(Stream *s) {
         assert(list_is_empty(&s->subscribers));
         s->last = frame_unref(s->last);
+        order_page_close(&s->page);
         free(take_ptr(s->modes));
 }
 
@@ -272,6 +277,48 @@ static void copy_numbers(Frame *twin, const Frame *f) {
         twin->format = f->format;
 }
 
+/* ---- stage and commit ---- */
+
+/* Tests make the way from one subscriber to the next long, */
+static void stage_pause(void) {
+        uint64_t usec = (uint64_t)fault_point("stage-delay"), end_ns;
+
+        if (usec == 0)
+                return;
+        end_ns = clock_now_ns() + usec * NSEC_PER_USEC;
+        while (clock_now_ns() < end_ns)
+                ;
+}
+
+/* and stop or kill the broker where everybody was sent something, and nobody may believe it. */
+static void stage_fault(void) {
+        long stop_at = fault_point("stage-stop"), kill_at = fault_point("stage-kill");
+        static long n_commits;
+
+        n_commits++;
+        if (n_commits == stop_at)
+                (void)raise(SIGSTOP);
+        if (n_commits == kill_at)
+                (void)raise(SIGKILL);
+}
+
+static void commit(Stream *s) {
+        Subscriber *sub;
+
+        if (s->n_staged > 0)
+                stage_fault();
+        order_page_commit(&s->page, s->staged_order);
+        if (s->n_staged == 0)
+                return;
+        list_for_each(sub, &s->subscribers, link)
+                subscriber_commit(sub, s->staged_order);
+        s->n_staged = 0;
+}
+
+int stream_open_page(Stream *s) {
+        return order_page_open(&s->page, s->order->last);
+}
+
 void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
         Subscriber *sub;
 
@@ -282,7 +329,7 @@ void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
                 return;
         }
         f->seq = ++s->seq;
-        f->order = order_next(s->order, now_ns);
+        f->order = s->staged_order = order_next(s->order, now_ns);
         f->format = s->format;
         if (f->sealed)
                 copy_numbers(f->sealed, f);
@@ -291,9 +338,12 @@ void stream_publish(Stream *s, Frame *f, uint64_t n_skipped, uint64_t now_ns) {
                 s->first_keyframe = f->seq;
 
         s->looping = true;
-        list_for_each(sub, &s->subscribers, link)
+        list_for_each(sub, &s->subscribers, link) {
                 subscriber_offer(sub, f, now_ns);
+                stage_pause();
+        }
         s->looping = false;
+        commit(s);
 
         if (s->n_subscribers > 0) {
                 if (!stream_is_delta(s, f)) {
@@ -323,16 +373,20 @@ void stream_run_ended(Stream *s) {
 }
 
 void stream_end_subscriber(Stream *s, Subscriber *sub, const char *reason, uint64_t now_ns) {
-        subscriber_end(sub, order_next(s->order, now_ns), reason);
+        s->staged_order = order_next(s->order, now_ns);
+        subscriber_end(sub, s->staged_order, reason);
+        if (!s->looping) /* else it is committed with the frame */
+                commit(s);
         stream_reap(s);
 }
 
 void stream_end_all(Stream *s, const char *reason, uint64_t now_ns) {
-        uint64_t order = order_next(s->order, now_ns);
         Subscriber *sub;
 
+        s->staged_order = order_next(s->order, now_ns);
         list_for_each(sub, &s->subscribers, link)
-                subscriber_end(sub, order, reason);
+                subscriber_end(sub, s->staged_order, reason);
+        commit(s);
         stream_reap(s);
 }
 

@@ -5,6 +5,9 @@
  *
  * A stream asks for frames through StreamHandler::start and gets them by stream_publish(). Wishes are judged
  * by stream_negotiate(); a subscriber added later than that is in the sequence from stream_add() on.
+ *
+ * What has an order is staged, then committed: first everybody is sent it, then the page and Committed say
+ * so. Causal subscribers believe nothing before that, so none acts on what another one does not have yet.
  */
 #pragma once
 
@@ -12,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "broker/stream/order-page.h"
 #include "broker/stream/order.h"
 #include "broker/stream/subscriber.h"
 #include "wire/frame.h"
@@ -59,6 +63,9 @@ struct Stream {
         Order *order;
         List subscribers; /* of Subscriber::link */
         uint32_t n_subscribers;
+        uint32_t n_staged;     /* of them were sent something that is not committed */
+        uint64_t staged_order; /* the newest of that */
+        OrderPage page;        /* for causal subscribers on channels */
         Mode *modes; /* what the source can do */
         size_t n_modes;
         Mode target;     /* what was asked for; fourcc 0: nothing */
@@ -144,6 +151,9 @@ void stream_run_ended(Stream *s);
  * published from now on. Who leaves by itself may see one frame more that was under way. */
 void stream_end_subscriber(Stream *s, Subscriber *sub, const char *reason, uint64_t now_ns);
 void stream_end_all(Stream *s, const char *reason, uint64_t now_ns);
+
+/* The page that says what is committed, for a subscriber: a descriptor, borrowed. Negative errno. */
+int stream_open_page(Stream *s);
 
 /* Hands the subscribers that are over to their owners. Not to be called from ops. */
 void stream_reap(Stream *s);

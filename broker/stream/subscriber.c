@@ -137,6 +137,21 @@ static void lend(Subscriber *s, WindowEntry *e, Frame *f) {
                 s->shown_slots |= f->slot;
 }
 
+static void stage(Subscriber *s) {
+        if (!s->options.causal || s->staged)
+                return;
+        s->staged = true;
+        s->stream->n_staged++;
+}
+
+void subscriber_commit(Subscriber *s, uint64_t order) {
+        if (!s->staged)
+                return;
+        s->staged = false;
+        if (s->ops->send_committed(s, order) < 0)
+                fail(s);
+}
+
 /* The caller checked credit. False: lost. */
 static bool send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns) {
         WindowEntry e = { .seq = f->seq, .pts_ns = f->pts_ns };
@@ -150,6 +165,8 @@ static bool send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns)
                 return false;
         }
         r = replayed ? 0 : tell_losses(s);
+        if (r >= 0 && !replayed)
+                stage(s);
         if (r >= 0 && s->format_told != f->format) {
                 r = s->ops->send_format(s, f->order, f->format, stream_get_mode(s->stream));
                 if (r >= 0)
@@ -245,6 +262,10 @@ void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
         }
         if (stream_is_delta(s->stream, f) && (s->broken || s->held)) {
                 lose_delta(s, now_ns);
+                return;
+        }
+        if (!s->active && s->options.causal) {
+                subscriber_lose(s, 1, LOSS_NO_CREDIT);
                 return;
         }
         if (!s->active) { /* the newest waits for the conduit to open */
@@ -365,5 +386,6 @@ void subscriber_end(Subscriber *s, uint64_t order, const char *reason) {
         if (tell_losses(s) >= 0 || !s->active)
                 s->ops->send_ended(s, order, reason);
         s->revoked = strcmp(reason, "revoked") == 0;
+        stage(s);
         s->over = true;
 }

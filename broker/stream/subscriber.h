@@ -9,6 +9,9 @@
  * Of a format whose frames build on others (stream_is_delta()) nothing is sent, or held, that could not be
  * decoded: after a loss, and for a newcomer, the next frame is a keyframe, and a held frame only gives way to
  * one. With max-rate what is left are keyframes, mostly.
+ *
+ * A causal subscriber is sent a frame when everybody is, or never: it holds none, not even one for when its
+ * conduit opens. What it was sent is staged until subscriber_commit().
  */
 #pragma once
 
@@ -38,6 +41,8 @@ typedef struct SubscriberOps {
         int (*send_suspended)(Subscriber *s, const char *reason);
         int (*send_resumed)(Subscriber *s);
         void (*send_ended)(Subscriber *s, uint64_t order, const char *reason);
+        /* Causal ones only: everybody has been sent all that there is up to @order. */
+        int (*send_committed)(Subscriber *s, uint64_t order);
         /* It is over or failed: to be freed, later, by its owner. Called once, outside of any loop over
          * subscribers. */
         void (*over)(Subscriber *s);
@@ -48,6 +53,7 @@ typedef struct SubscriberOptions {
         bool latest;
         Fraction max_rate; /* num 0: none */
         bool replay;
+        bool causal; /* and not latest */
         /* on a bus: the first frame not released in time means that it cannot be delivered */
         bool must_release_first;
         /* The kinds of memory that it takes: a mask. One that is not sealed is what it was granted, and
@@ -81,6 +87,7 @@ struct Subscriber {
         bool active;     /* its conduit is open */
         bool suspended, over;
         bool revoked; /* over, as it may not look any more */
+        bool staged; /* it was sent something that is not committed yet */
         bool broken; /* something was lost, or it is new: what comes next is of no use without it */
         bool asking; /* and for another reason than max-rate: the source is to make a keyframe */
 };
@@ -120,6 +127,9 @@ void subscriber_lose(Subscriber *s, uint64_t count, LossReason reason);
 
 /* Tells what was lost and Ended, once; marks it over. @order: of the notice. */
 void subscriber_end(Subscriber *s, uint64_t order, const char *reason);
+
+/* For the stream: what was staged is there for everybody. */
+void subscriber_commit(Subscriber *s, uint64_t order);
 
 /* Drops a frame held, e.g. because its format is over. */
 void subscriber_drop_held(Subscriber *s, LossReason reason);

@@ -57,7 +57,7 @@ OPTIONS = [
     ([('memory', GLib.Variant('as', ['unsealed']))], 'InvalidOption', "'memory'"),
     ([('memory', GLib.Variant('as', ['leased', 'dmabuf']))], 'NoCommonMemory', 'leased.*sealed'),
     ([('order', GLib.Variant('s', 'none'))], 'InvalidOption', "'order'.*fifo"),
-    ([('order', GLib.Variant('s', 'causal'))], 'NotSupported', 'causal.*fifo'),
+    ([('commits', GLib.Variant('o', '/'))], 'UnknownOption', 'commits'),
     ([('max-rate', GLib.Variant('(uu)', (1, 0)))], 'InvalidOption', "'max-rate'"),
     ([('max-rate', u(1))], 'InvalidOption', "'max-rate'"),
     ([('replay', GLib.Variant('s', 'yes'))], 'InvalidOption', "'replay'"),

@@ -104,7 +104,7 @@ class Sharing(Case):
                 viewer = Viewer(self, 'clip', transport, window=3, max_rate=(25, 1), memory=['sealed'])
                 for options in ({'window': 4}, {'max_rate': (26, 1)}, {'max_rate': (0, 1)}):
                     self.raises('InvalidOption', self.share, viewer, **options, text='never wider')
-                for options in ({'order': 'fifo'}, {'modes': GLib.Variant('aa{sv}', [])}):
+                for options in ({'commits': GLib.Variant('o', '/')}, {'modes': GLib.Variant('aa{sv}', [])}):
                     self.raises('UnknownOption', self.share, viewer, **options)
                 self.raises('NoCommonMemory', self.share, viewer, memory=['leased'], text='sealed')
                 channel = self.open(self.share(viewer, window=2, max_rate=(20, 1)))

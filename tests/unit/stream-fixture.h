@@ -5,10 +5,12 @@
  *      f1              FormatChanged, format 1         12 12r          Frame 12, replayed
  *      -3:no-credit    Lost                            susp res        Suspended, Resumed
  *      end:destroyed   Ended                           over            handed to its owner
+ *      c               Committed
  *
  * and checks what holds always: numbers grow, every gap is exactly what Lost told since the frame before, no
  * frame comes in a format that was not told, no frame while suspended, nothing after Ended, and of a format
- * with deltas no frame that builds on one that the sink does not have.
+ * with deltas no frame that builds on one that the sink does not have. Of a causal one: what it is sent with
+ * an order is new to the page, and committed before anything else is sent.
  */
 #pragma once
 
@@ -54,6 +56,7 @@ struct Sink {
         char log[4096];
         uint64_t last_seq, last_order, n_told, n_delivered;
         uint64_t shown_seq; /* of the last frame, replayed ones as well */
+        uint64_t staged;    /* the order of what is not committed; 0: nothing */
         uint32_t format;
         bool is_suspended, is_ended, is_over, quiet;
         int room, send_error; /* what check_room and the sends answer */
@@ -171,6 +174,18 @@ static inline const char *sink_read(Sink *k, char buffer[static sizeof(k->log)])
                 CHECK_STR(sink_read((k), _buffer), want);                                               \
         } while (0)
 
+static inline uint64_t source_get_committed(const Source *source) {
+        return source->stream.page.map ? source->stream.page.map->committed : 0;
+}
+
+static inline void sink_stage(Sink *k, uint64_t order) {
+        if (!k->sub.options.causal)
+                return;
+        CHECK(source_get_committed(k->source) < order);
+        CHECK(k->staged == 0 || k->staged == order || k->source->stream.looping);
+        k->staged = order;
+}
+
 static int sink_check_room(Subscriber *s, uint32_t n_fds, LossReason *ret_why) {
         Sink *k = fb_container_of(s, Sink, sub);
 
@@ -193,7 +208,7 @@ static int sink_send_frame(Subscriber *s, Frame *f, uint32_t extra_flags, uint64
                 CHECK_INT(f->seq, k->shown_seq + 1);
         k->shown_seq = f->seq;
         if (replayed) {
-                CHECK(f->seq <= k->last_seq);
+                CHECK(f->seq <= k->last_seq || s->options.causal); /* then it was counted as lost */
         } else {
                 CHECK_INT(k->n_told, f->seq - k->last_seq - 1); /* the gap */
                 CHECK(f->order > k->last_order);
@@ -201,6 +216,7 @@ static int sink_send_frame(Subscriber *s, Frame *f, uint32_t extra_flags, uint64
                 k->last_seq = f->seq;
                 k->n_told = 0;
                 k->n_delivered++;
+                sink_stage(k, f->order);
         }
         sink_write(k, "%llu%s ", (unsigned long long)f->seq, replayed ? "r" : "");
         *ret_cookie = f->seq;
@@ -256,8 +272,23 @@ static void sink_send_ended(Subscriber *s, uint64_t order, const char *reason) {
         if (s->active ||
             k->send_error == 0) /* a conduit that is not open yet refuses Lost, and keeps Ended for then */
                 CHECK_INT(k->source->stream.seq - k->last_seq, k->n_told);
+        sink_stage(k, order);
         sink_write(k, "end:%s ", reason);
         k->is_ended = true;
+}
+
+static int sink_send_committed(Subscriber *s, uint64_t order) {
+        Sink *k = fb_container_of(s, Sink, sub);
+
+        CHECK(s->options.causal);
+        CHECK(order >= k->staged);
+        CHECK(!k->source->stream.page.map || source_get_committed(k->source) >= order);
+        k->staged = 0;
+        if (k->is_ended) /* the only thing that may come then */
+                (void)snprintf(k->log + strlen(k->log), sizeof k->log - strlen(k->log), "c ");
+        else
+                sink_write(k, "c ");
+        return k->send_error;
 }
 
 static void sink_over(Subscriber *s) {
@@ -278,6 +309,7 @@ static const SubscriberOps sink_ops = {
         .send_suspended = sink_send_suspended,
         .send_resumed = sink_send_resumed,
         .send_ended = sink_send_ended,
+        .send_committed = sink_send_committed,
         .over = sink_over,
 };
 

@@ -70,7 +70,7 @@ TEST(frames_arrive_as_they_were) {
         REQUIRE_INT(codec_read_frame(m, &got, &why), 0);
 
         CHECK_INT(got->n_refs, 1);
-        CHECK(got->seq == sent->seq && got->order == sent->order && got->pts_ns == sent->pts_ns);
+        CHECK(got->seq == sent->seq && got->order == 0 && got->pts_ns == sent->pts_ns);
         CHECK_INT(got->format, sent->format);
         CHECK_INT(got->flags, sent->flags | FB_FRAME_REPLAYED);
         CHECK_INT(got->n_planes, 3);

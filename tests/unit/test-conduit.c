@@ -157,6 +157,34 @@ TEST(a_late_reader_has_room_for_its_window) {
         peers_deinit(2);
 }
 
+/* What is to be there at once leaves while the kernel takes it, and then not at all. */
+TEST(at_once_or_not_at_all) {
+        Channel *channel;
+        unsigned n = 0;
+        Frame *f;
+
+        REQUIRE(peers_init(1));
+        channel = peers.channels[0].channel;
+        peer_conduit_send_at_once(&peers.conduits[0]);
+        for (uint64_t seq = 1; seq <= 200; seq++) {
+                f = frame_of(seq, 1);
+                if (offer(0, f) == 0) {
+                        n++;
+                        CHECK(conduit_send_committed(&peers.conduits[0].conduit, seq) >= 0);
+                }
+                CHECK_INT(channel_get_n_unsent(channel), 0);
+                frame_unref(f);
+        }
+        CHECK(n >= FB_WINDOW_MAX);
+        CHECK(n < 100);
+        CHECK_INT(read_fds(peers.channels[0].peer), n);
+        f = frame_of(201, 1);
+        CHECK_INT(offer(0, f), 0);
+        CHECK_INT(channel_get_n_unsent(channel), 0);
+        frame_unref(f);
+        peers_deinit(1);
+}
+
 /* One message for all: the descriptors are duplicated once a frame. */
 TEST(a_frame_is_encoded_once) {
         Frame *f = frame_of(1, 4);
@@ -305,6 +333,7 @@ TEST(notices_have_their_signatures) {
         CHECK(conduit_send_suspended(c, "no-release") >= 0);
         CHECK(conduit_send_resumed(c) >= 0);
         CHECK(conduit_send_ended(c, 4, "destroyed") >= 0);
+        CHECK(conduit_send_committed(c, 4) >= 0);
         bus_conduit_deinit(&receivers.conduits[0]);
 }
 

@@ -217,6 +217,42 @@ TEST(leased_memory_is_written_by_its_maker_alone) {
         CHECK_INT(memfd_judge_sealed(fd, &size, &why), 0);
 }
 
+/* Its maker writes by the mapping that was there before the seals; nobody else ever can. */
+TEST(a_page_is_written_by_its_maker_alone) {
+        _cleanup_close_ int fd = -1, again = -1;
+        char path[64], *map, *theirs;
+        void *p = NULL;
+
+        fd = memfd_new_page("test", 4096, &p);
+        REQUIRE(fd >= 0);
+        map = p;
+        CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        theirs = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+        REQUIRE(theirs != MAP_FAILED);
+        for (size_t i = 0; i < 4096; i++)
+                CHECK_INT(theirs[i], 0);
+        map[7] = 'a';
+        CHECK_INT(theirs[7], 'a');
+
+        CHECK(mprotect(theirs, 4096, PROT_READ | PROT_WRITE) < 0 && errno == EACCES);
+        CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EPERM);
+        CHECK(pwrite(fd, "x", 1, 0) < 0 && errno == EPERM);
+        CHECK(ftruncate(fd, 0) < 0 && errno == EPERM);
+        CHECK(ftruncate(fd, 8192) < 0 && errno == EPERM);
+        CHECK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) < 0 && errno == EPERM);
+        CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) < 0 && errno == EPERM);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        again = open(path, O_RDWR | O_CLOEXEC);
+        if (again >= 0) {
+                CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0) == MAP_FAILED);
+                CHECK(pwrite(again, "x", 1, 0) < 0);
+        }
+        map[7] = 'b';
+        CHECK_INT(theirs[7], 'b');
+        munmap(theirs, 4096);
+        munmap(map, 4096);
+}
+
 TEST(leased_memory_is_judged_by_mask) {
         static const struct {
                 int seals, expected;

@@ -42,11 +42,15 @@ static void add(Run *r, unsigned i) {
         SubscriberOptions options = {
                 .window = 1 + pick(r, FB_WINDOW_MAX),
                 .latest = pick(r, 2),
+                .causal = one_in(r, 3),
                 .max_rate = { one_in(r, 3) ? 1 + pick(r, 60) : 0, 1 },
                 .replay = pick(r, 2),
                 .must_release_first = one_in(r, 4),
                 .memories = pick(r, 8),
         };
+
+        if (options.causal)
+                options.latest = false;
 
         if (one_in(r, 3)) {
                 options.wishes = malloc(sizeof *options.wishes);
@@ -70,9 +74,10 @@ static void remove_sink(Run *r, unsigned i) {
 
 static void change_options(Run *r, unsigned i) {
         uint32_t window = 1 + pick(r, FB_WINDOW_MAX), rate = pick(r, 2) * pick(r, 60);
+        bool latest = pick(r, 2) && !r->sinks[i].sub.options.causal;
 
         r->max_window[i] = FB_MAX(r->max_window[i], window);
-        subscriber_set_options(&r->sinks[i].sub, window, pick(r, 2), (Fraction){ rate, 1 }, r->source.now);
+        subscriber_set_options(&r->sinks[i].sub, window, latest, (Fraction){ rate, 1 }, r->source.now);
 }
 
 static void act(Run *r, unsigned i) {
@@ -181,6 +186,8 @@ static void check(Run *r, unsigned i) {
         CHECK_INT(s->delivered + sink_lost(k) + (s->held ? 1 : 0), r->source.stream.seq - r->granted[i]);
         CHECK(window_in_flight(&s->window) <= r->max_window[i]);
         CHECK(!s->held || !s->suspended);
+        CHECK(!s->held || !s->options.causal);
+        CHECK_INT(k->staged, 0);
         CHECK_INT(s->suspended, k->is_suspended);
 }
 
@@ -191,6 +198,8 @@ static void run(uint32_t number) {
         r->state = number;
         source_init(&r->source, modes, FB_ELEMENTSOF(modes));
         pool_init(&r->pool, &r->source, r->sinks);
+        if (one_in(r, 2))
+                CHECK(stream_open_page(&r->source.stream) >= 0);
         for (unsigned step = 0; step < N_STEPS && test_failures == failures; step++) {
                 ROW("run %u, step %u", number, step);
                 act_source(r);

@@ -88,6 +88,28 @@ class Examples(fbtest.TestCase):
         # the newest: one after the other, the four that its window holds would make it four times its work old
         self.assertLess(min(ages), 4 * 100)
 
+    def test_causal(self):
+        """A recorder that is told of a frame has it: on a channel, and on the bus."""
+        self.publish('--rate', '200')
+        for way in [], ['--bus']:
+            with self.subTest(way):
+                recorder = self.start('08-causal-sdbus', *way, '--frames', '1000000', 'moving')
+                fbtest.wait_until(lambda: 'frame' in recorder.out(), what='a frame')            # noqa: B023
+                name = recorder.out().split()[0]
+                detector = self.start('08-causal-sdbus', *way, '--frames', '100', '--tell', name, 'moving')
+                self.assertEqual(detector.wait(15), 0, detector.log())
+                fbtest.wait_until(lambda: recorder.out().count('keep') == 100, what='the last call')   # noqa: B023
+                rows = recorder.out().splitlines()[1:]
+                kept = [int(re.findall(r'\d+', row)[0]) for row in rows if row.startswith('keep')]
+                frames = [int(row.split()[1]) for row in rows if row.startswith('frame')]
+                self.assertEqual(kept, [int(row.split()[1]) for row in detector.out().splitlines()[1:]
+                                        if row != 'frame 0'][:100])
+                # what a busy machine made the recorder lose it does not have later either
+                for row in rows:
+                    if row.endswith('not here'):
+                        self.assertNotIn(int(re.findall(r'\d+', row)[0]), frames)
+                recorder.stop()
+
     def test_ends_after_its_frames(self):
         publisher = self.publish('--frames', '20', '--rate', '60')
         viewer = self.start('04-subscribe', 'moving')
