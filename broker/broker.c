@@ -64,6 +64,8 @@ static int open_bus(Broker *b, bool system) {
 static int broker_init(Broker *b, const BrokerOptions *options) {
         ApiConfig config = { .system = options->system, .capture_socket = CAPTURE_SOCKET,
                              .program_period_ns = options->program_period_ns };
+        LifecycleOptions lifecycle = { .replace = options->replace, .queue = options->queue,
+                                       .idle_ns = options->idle_ns };
         int r;
 
         r = sd_event_default(&b->event);
@@ -82,7 +84,7 @@ static int broker_init(Broker *b, const BrokerOptions *options) {
         r = feeds_init(&b->feeds, &b->api, options->config);
         if (r < 0)
                 return r;
-        r = lifecycle_init(&b->lifecycle, &b->api, options->replace, options->idle_ns);
+        r = lifecycle_init(&b->lifecycle, &b->api, &lifecycle);
         b->lifecycle_ready = r >= 0;
         return r;
 }

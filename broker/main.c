@@ -27,6 +27,7 @@ static void print_help(void) {
                "bus)\n"
                "  --system                serve the system bus\n"
                "  --replace               take over from a broker that runs\n"
+               "  --queue                 wait until a broker that runs has gone\n"
                "  --config=DIR            read DIR/sources.d instead of the usual folders\n"
                "  --idle-timeout=SECONDS  leave the bus after so long without work (default %d; 0: never)\n"
                "  --answer-timeout=SECONDS  end a capture program that does not answer for so long (default "
@@ -57,6 +58,7 @@ static int parse_options(int argc, char **argv, BrokerOptions *o) {
                         {"session", no_argument, NULL, 's'},
                         {"system", no_argument, NULL, 'S'},
                         {"replace", no_argument, NULL, 'r'},
+                        {"queue", no_argument, NULL, 'q'},
                         {"config", required_argument, NULL, 'c'},
                         {"idle-timeout", required_argument, NULL, 'i'},
                         {"answer-timeout", required_argument, NULL, 'a'},
@@ -75,6 +77,9 @@ static int parse_options(int argc, char **argv, BrokerOptions *o) {
                         break;
                 case 'r':
                         o->replace = true;
+                        break;
+                case 'q':
+                        o->queue = true;
                         break;
                 case 'c':
                         o->config = optarg;
