@@ -22,6 +22,8 @@ import sys
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOP / 'tests' / 'conformance'))
+import conformance  # noqa: E402
 CHECK = TOP / 'build' / 'check'
 STATE = CHECK / 'passed'
 
@@ -125,7 +127,12 @@ def tests_of(round_, full):
         suite = test['suite'][0].split(':')[-1] if test['suite'] else 'other'
         if (round_.choose_full if full else round_.choose)(suite, test['name']):
             found.append((suite, test['name']))
-    return found
+    return sorted(found, key=is_table)      # after the tests by which it is judged
+
+
+def is_table(test):
+    """Rows and twins of tests/conformance name tests of other suites, by which they are judged."""
+    return test[0] == 'conformance'
 
 
 class Builder:
@@ -286,7 +293,7 @@ def version_of_tree():
 
 
 class State:
-    """A line for each test that has passed: its count and its skips."""
+    """A line for each test that has passed: its count, its skips, and what came of its cases."""
 
     def __init__(self, restart):
         self.done = {}
@@ -295,8 +302,8 @@ class State:
         lines = STATE.read_text().splitlines() if STATE.exists() and not restart else []
         if lines and self.version and lines[0] == self.version:
             for line in lines[1:]:
-                test, passed, skipped = json.loads(line)
-                self.done[test] = (passed, skipped)
+                test, passed, skipped, cases = json.loads(line)
+                self.done[test] = (passed, skipped, cases)
         else:
             STATE.write_text(f'{self.version}\n')
 
@@ -305,9 +312,9 @@ class State:
         count.skipped = [tuple(s) for s in self.done[test][1]]
         return count
 
-    def add(self, test, count):
+    def add(self, test, count, cases):
         with STATE.open('a') as file:
-            file.write(json.dumps([test, count.passed, count.skipped]) + '\n')
+            file.write(json.dumps([test, count.passed, count.skipped, cases]) + '\n')
 
 
 # The whole
@@ -328,6 +335,7 @@ class Run:
         self.full, self.state, self.retry = full, state, retry
         self.total = Count()
         self.second_attempts = []
+        self.cases = {test: done[2] for test, done in state.done.items()} if state else {}
 
     def run_batch(self, round_, tests, parallel):
         """{id: (count, entry)}; a test that did not run is not there."""
@@ -338,12 +346,35 @@ class Run:
 
     def finish(self, test, count, entry):
         self.total.add(count)
+        self.cases[test] = conformance.outcomes(entry.get('stdout') or '')
         if count.failed:
             show_failure(test, entry)
         elif self.state:
-            self.state.add(test, count)
+            self.state.add(test, count, self.cases[test])
+
+    def judge(self, round_, test):
+        """A row, or all twins, by what ran in this round. False: not all that is named did, so it is to be run."""
+        ran = {t.rpartition('/')[2]: cases for t, cases in self.cases.items() if t.startswith(f'{round_.name}/')}
+        found = conformance.judge_test(test[1], ran)
+        if found is None:
+            return False
+        name, count = test_id(round_, test), Count()
+        for entry, word, notes in found:
+            count.passed += word == 'ok'
+            count.failed += word == 'FAIL'
+            if word == 'skip':
+                count.skipped.append((f'{name}: {entry}', '; '.join(notes)))
+            say(f'{round_.name}: {test[1]} {entry} {word}' + f' ({"; ".join(notes)})' * (word == 'FAIL'))
+        self.total.add(count)
+        if self.state and not count.failed:
+            self.state.add(name, count, {})
+        return True
 
     def run_tests(self, round_, tests):
+        self.run_programs(round_, [t for t in tests if not is_table(t)])
+        self.run_programs(round_, [t for t in tests if is_table(t) and not self.judge(round_, t)])
+
+    def run_programs(self, round_, tests):
         results = {}
         for calm, parallel in (False, round_.parallel), (True, min(CALM_PARALLEL, round_.parallel)):
             some = [t for t in tests if CALM(*t) == calm]

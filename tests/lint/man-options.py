@@ -84,7 +84,7 @@ def main():
         except ValueError as error:
             problems.append(f'{pathlib.Path(program).name} {error}')
     if shutil.which('groff'):
-        for page in sorted(folder.glob('*.[158]')):
+        for page in sorted(folder.glob('*.[1578]')):
             problems += warnings_of(page)
     for problem in problems:
         print(problem)
