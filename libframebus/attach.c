@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "interfaces/names.h"
+#include "libframebus/commits.h"
 #include "libframebus/share.h"
 
 #define OPEN_DEADLINE_NS (25 * NSEC_PER_SEC)
@@ -65,7 +66,7 @@ static bool error_heals(const framebus_subscription *sub, const char *name) {
                name_is_in(name, vanished_errors, FB_ELEMENTSOF(vanished_errors));
 }
 
-static void attach_failed(framebus_subscription *sub, const struct framebus_error *error) {
+void attach_failed(framebus_subscription *sub, const struct framebus_error *error) {
         if (error_heals(sub, error->name))
                 attach_retry(sub);
         else
@@ -87,7 +88,7 @@ static void attach_failed_errno(framebus_subscription *sub, int r) {
 
 /* Coming */
 
-static void attach_done(framebus_subscription *sub) {
+void attach_done(framebus_subscription *sub) {
         sub->timer = sd_event_source_disable_unref(sub->timer);
         subscription_set_state(sub, SUBSCRIPTION_ATTACHED);
         sub->attached_ns = clock_now_ns();
@@ -96,8 +97,14 @@ static void attach_done(framebus_subscription *sub) {
 }
 
 static int on_channel_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        if (sd_bus_message_is_signal(m, FB_IFACE_SUBSCRIPTION, NULL) > 0)
-                subscription_dispatch(userdata, m);
+        framebus_subscription *sub = userdata;
+
+        if (sd_bus_message_is_signal(m, FB_IFACE_SUBSCRIPTION, NULL) <= 0)
+                return 0;
+        if (sub->causal.on)
+                order_keep(sub, m);
+        else
+                subscription_dispatch(sub, m);
         return 0;
 }
 
@@ -106,11 +113,23 @@ static int on_channel_setup(Channel *c, sd_bus *bus, void *userdata) {
 }
 
 static void on_channel_opened(Channel *c, void *userdata) {
-        attach_done(userdata);
+        framebus_subscription *sub = userdata;
+
+        if ((sub->causal.on || !sub->source) && order_begin(sub) < 0) {
+                attach_retry(sub);
+                return;
+        }
+        if (!sub->causal.on)
+                attach_done(sub);
 }
 
 static void on_channel_closed(Channel *c, void *userdata) {
-        attach_retry(userdata);
+        framebus_subscription *sub = userdata;
+
+        if (sub->causal.on)
+                order_hang_up(sub);
+        else
+                attach_retry(sub);
 }
 
 static const ChannelHandler channel_handler = {
@@ -134,6 +153,18 @@ int attach_open(framebus_subscription *sub, int fd_consume) {
         return 0;
 }
 
+static int read_granted(framebus_subscription *sub, sd_bus_message *reply) {
+        Granted *g = &sub->granted;
+        int r = granted_read(reply, g);
+
+        if (r < 0)
+                return r;
+        sub->causal.on = sub->options.order == FRAMEBUS_ORDER_CAUSAL && strcmp(g->order, "causal") == 0;
+        if (sub->causal.on && sub->options.drop == FRAMEBUS_DROP_LATEST)
+                strcpy(g->drop, "latest"); /* order.c does it */
+        return 0;
+}
+
 /* Takes the channel and the grant out of Attach's reply. */
 static int attach_open_channel(framebus_subscription *sub, sd_bus_message *reply) {
         int r, fd;
@@ -141,7 +172,7 @@ static int attach_open_channel(framebus_subscription *sub, sd_bus_message *reply
         r = sd_bus_message_read(reply, "ho", &fd, NULL);
         if (r < 0)
                 return r;
-        r = granted_read(reply, &sub->granted);
+        r = read_granted(sub, reply);
         if (r < 0)
                 return r;
         fd = fd_dup_cloexec(fd);
@@ -164,6 +195,20 @@ static int on_attach_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_
         return 0;
 }
 
+static void send_close(sd_bus *bus, const char *owner, const char *path) {
+        (void)sd_bus_call_method_async(bus, NULL, owner, path, FB_IFACE_SUBSCRIPTION, "Close", NULL, NULL,
+                                       NULL);
+}
+
+static int attach_settle_on_bus(framebus_subscription *sub) {
+        int r = commits_begin(sub);
+
+        if (r >= 0)
+                r = connection_set_timer(sub->fb, &sub->timer, OPEN_DEADLINE_NS, on_timer, sub);
+        subscription_set_state(sub, SUBSCRIPTION_OPENING);
+        return r;
+}
+
 /* Without a subscription in @userdata it was closed meanwhile: the broker has to be told. */
 static int on_subscribe_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         framebus_subscription *sub = userdata;
@@ -173,9 +218,7 @@ static int on_subscribe_reply(sd_bus_message *m, void *userdata, sd_bus_error *r
 
         if (!sub) {
                 if (!message_get_error(m, &error) && sd_bus_message_read(m, "o", &path) > 0)
-                        (void)sd_bus_call_method_async(sd_bus_message_get_bus(m), NULL,
-                                                       sd_bus_message_get_sender(m), path,
-                                                       FB_IFACE_SUBSCRIPTION, "Close", NULL, NULL, NULL);
+                        send_close(sd_bus_message_get_bus(m), sd_bus_message_get_sender(m), path);
                 return 0;
         }
         sub->call = sd_bus_slot_unref(sub->call);
@@ -185,14 +228,16 @@ static int on_subscribe_reply(sd_bus_message *m, void *userdata, sd_bus_error *r
         }
         r = sd_bus_message_read(m, "o", &path);
         if (r >= 0)
-                r = granted_read(m, &sub->granted);
+                r = read_granted(sub, m);
         if (r >= 0) {
                 sub->path = strdup(path);
                 r = sub->path ? 0 : -ENOMEM;
         }
+        if (r >= 0 && sub->causal.on)
+                r = attach_settle_on_bus(sub);
         if (r < 0)
                 attach_failed_errno(sub, r);
-        else
+        else if (!sub->causal.on)
                 attach_done(sub);
         return 0;
 }
@@ -278,8 +323,11 @@ void attach_forget(framebus_subscription *sub) {
         if (sub->call && sub->state == SUBSCRIPTION_REQUESTING &&
             sub->options.transport == FRAMEBUS_TRANSPORT_BUS && sd_bus_slot_set_floating(sub->call, 1) >= 0)
                 (void)sd_bus_slot_set_userdata(sub->call, NULL);
+        if (sub->state == SUBSCRIPTION_OPENING && sub->path && !sub->fb->lost)
+                send_close(sub->fb->bus, sub->owner, sub->path);
         sub->call = sd_bus_slot_unref(sub->call);
         sub->timer = sd_event_source_disable_unref(sub->timer);
+        order_forget(sub);
         share_forget(sub);
         sub->channel = channel_free(sub->channel);
         sub->format = format_ref_unref(sub->format);
@@ -340,6 +388,7 @@ void subscription_on_owner_changed(framebus_subscription *sub, const char *old_o
         if (sub->state == SUBSCRIPTION_BACKOFF && *new_owner)
                 (void)connection_set_timer(sub->fb, &sub->timer, 0, on_timer, sub);
         else if (sub->owner && strcmp(sub->owner, old_owner) == 0 &&
-                 (sub->state == SUBSCRIPTION_REQUESTING || (by_bus && sub->state == SUBSCRIPTION_ATTACHED)))
+                 (sub->state == SUBSCRIPTION_REQUESTING ||
+                  (by_bus && (sub->state == SUBSCRIPTION_ATTACHED || sub->state == SUBSCRIPTION_OPENING))))
                 attach_retry(sub);
 }

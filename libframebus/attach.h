@@ -10,6 +10,12 @@ void attach_begin(framebus_subscription *sub);
 /* Opens the channel at @fd_consume. Negative errno: that is closed, and nothing else changed. */
 int attach_open(framebus_subscription *sub, int fd_consume);
 
+/* Everything there is to an attachment is there: tells `attached`. */
+void attach_done(framebus_subscription *sub);
+
+/* Attaching failed with @error: tried again, or told by `ended`. */
+void attach_failed(framebus_subscription *sub, const struct framebus_error *error);
+
 /* Lost: forgets the attachment, tells `disconnected` and tries again after the back-off. */
 void attach_retry(framebus_subscription *sub);
 

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "interfaces/names.h"
+#include "libframebus/commits.h"
 #include "libframebus/control-watch.h"
 #include "libframebus/export.h"
 #include "libframebus/publisher.h"
@@ -110,7 +111,7 @@ static int on_bus_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
 
         if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Disconnected") > 0)
                 connection_on_lost(fb);
-        else if (sd_bus_message_is_signal(m, FB_IFACE_SUBSCRIPTION, NULL) > 0)
+        else if (sd_bus_message_is_signal(m, FB_IFACE_SUBSCRIPTION, NULL) > 0 && !commits_take(fb, m))
                 list_for_each(sub, &fb->subscriptions, link)
                         if (subscription_on_bus_signal(sub, m))
                                 break;
@@ -197,6 +198,7 @@ static framebus *connection_free(framebus *fb) {
         sd_event_source_disable_unref(fb->candidate_deadline);
         sd_bus_close_unref(fb->candidate);
         sd_bus_close_unref(fb->bus);
+        order_deinit(&fb->ordering);
         room_deinit(&fb->room);
         sd_event_unref(fb->event);
         free(fb->former_owner);
@@ -219,6 +221,7 @@ static int connection_new(framebus **ret_fb) {
         list_init(&fb->queries);
         list_init(&fb->watches);
         room_init(&fb->room);
+        order_init(&fb->ordering);
         list_init(&fb->control_watches);
         r = sd_event_new(&fb->event);
         if (r < 0)
@@ -317,6 +320,8 @@ static unsigned int most_memories_by_bus(framebus *fb) {
 static int dispatch(framebus *fb) {
         int r;
 
+        if (fb->ordering.n_causal > 0 || !list_is_empty(&fb->ordering.barriers))
+                order_turn(fb);
         if (fb->n_by_bus > 0)
                 room_make(&fb->room, most_memories_by_bus(fb), sd_event_get_fd(fb->event));
         r = sd_event_dispatch(fb->event);

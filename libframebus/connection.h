@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "libframebus/framebus.h"
+#include "libframebus/order.h"
 #include "libframebus/room.h"
 
 #define CALL_DEADLINE_USEC (25u * 1000000u)
@@ -40,6 +41,7 @@ struct framebus {
         bool lost;
         bool processing;
         Room room;
+        Ordering ordering;
         unsigned int n_by_bus; /* open subscriptions whose frames come by the bus */
         List waiters;       // Waiter::link
         List subscriptions; // framebus_subscription::link

@@ -34,6 +34,26 @@
  * When the broker restarts, subscriptions attach again by themselves, with back-off; `disconnected` and then
  * `attached` tell.
  *
+ * Order: with `order = FRAMEBUS_ORDER_CAUSAL` nobody acts on a frame that another has yet to see. If program
+ * B is given a frame, or one later than it, and acts, and that act reaches program C, then C was given this
+ * frame before, unless it is lost for C; B and C watch in causal order, and by the same transport. And all
+ * causal subscriptions of all programs are given the frames of all their sources in one order: that of
+ * framebus_frame_get_order(). It takes a broker that keeps frames back until it has sent them to everybody,
+ * and a library that gives them out before it dispatches anything else. So let what other programs say come
+ * this way, too:
+ *
+ *   - by D-Bus: use the connection of the library for your objects, matches and calls. framebus_get_bus() is
+ *   it;
+ *     what is dispatched there comes after all frames that its sender can have known of. Calls go by
+ *     framebus_call_async(): a synchronous sd_bus_call() overtakes what came before its answer.
+ *   - by anything else, such as a socket of your own: before you act on what it says, framebus_barrier(). Let
+ *   the
+ *     other side send the order of the frame that it is about, or ask for all (UINT64_MAX).
+ *
+ * Frames never come late: one that finds no credit or a full socket is lost, with drop =
+ * FRAMEBUS_DROP_LATEST, too, which here means that of several that wait in this process the newest is given
+ * out. The frame that is replayed to a newcomer is outside of the order.
+ *
  * Setting brightness and the like: framebus_list_controls(), framebus_set_controls().
  *
  * Publishing: framebus_publish(), then wait for `start`; push frames with framebus_publisher_push_data() (one
@@ -65,6 +85,10 @@ typedef struct framebus_subscription framebus_subscription;
 typedef struct framebus_publisher framebus_publisher;
 typedef struct framebus_frame framebus_frame;
 typedef struct framebus_buffer framebus_buffer;
+
+/* of systemd/sd-bus.h */
+struct sd_bus;
+struct sd_bus_message;
 
 /** An error that the broker (or the bus) answered. Valid during the callback. */
 struct framebus_error {
@@ -213,7 +237,12 @@ enum framebus_drop {
         FRAMEBUS_DROP_LATEST = 1  /**< all but the newest are lost */
 };
 
-#define FRAMEBUS_SUBSCRIBE_OPTIONS_VERSION 1
+enum framebus_order {
+        FRAMEBUS_ORDER_FIFO = 0,  /**< that of this subscription alone */
+        FRAMEBUS_ORDER_CAUSAL = 1 /**< one order among all that ask for it: see the guide */
+};
+
+#define FRAMEBUS_SUBSCRIBE_OPTIONS_VERSION 2
 struct framebus_subscribe_options {
         uint32_t version;
         enum framebus_transport transport;
@@ -228,6 +257,9 @@ struct framebus_subscribe_options {
          * is among them, frames that exist only so come, too. */
         const enum framebus_memory *memories;
         size_t n_memories;
+        /* since version 2 */
+        /** Brokers that cannot do it refuse: `ended` tells. */
+        enum framebus_order order;
 };
 
 /** What was granted. Valid during the callback. */
@@ -287,7 +319,7 @@ framebus_subscription *framebus_subscription_close(framebus_subscription *sub);
 int framebus_subscription_set_options(framebus_subscription *sub, uint32_t window, enum framebus_drop drop,
                                       struct framebus_fraction max_rate);
 
-#define FRAMEBUS_SHARE_OPTIONS_VERSION 0
+#define FRAMEBUS_SHARE_OPTIONS_VERSION 1
 /** What a share is to have; never more than the subscription that it comes from. Zeros: the same. */
 struct framebus_share_options {
         uint32_t version;
@@ -298,6 +330,9 @@ struct framebus_share_options {
         bool no_replay;
         const enum framebus_memory *memories; /**< NULL: the same */
         size_t n_memories;
+        /* since version 1 */
+        bool set_order;                       /**< else the same */
+        enum framebus_order order;
 };
 
 /** @channel: for another process, not opened yet, close-on-exec; the callback's to close. -1: @error is set.
@@ -347,6 +382,44 @@ typedef void (*framebus_negotiate_callback)(framebus *fb, const struct framebus_
                                             const struct framebus_error *error, void *userdata);
 int framebus_negotiate(framebus *fb, const char *source, const struct framebus_subscribe_options *options,
                        framebus_negotiate_callback callback, void *userdata);
+
+/* ---- Order: see the guide ---- */
+
+/**
+ * The bus connection that subscriptions use, for objects, matches and signals of your own. What is dispatched
+ * on it comes after what was committed before it. It belongs to @fb, which runs it: do not attach it to an
+ * event loop, do not process, wait on or close it, and make no synchronous calls.
+ * @return NULL while it is still being looked for, without a broker, and when it is lost
+ */
+struct sd_bus *framebus_get_bus(framebus *fb);
+
+/** @reply: the answer or an error (sd_bus_message_is_method_error()), valid during the callback. */
+typedef void (*framebus_call_callback)(framebus *fb, struct sd_bus_message *reply, void *userdata);
+
+/**
+ * Sends a method call on framebus_get_bus() without waiting for the answer.
+ * @m           a method call made for that connection; stays the caller's
+ * @callback    runs once, from framebus_process(), unless @fb is closed before
+ * @timeout_ns  nanoseconds for the answer; 0: the default, 25 s
+ * Errors: -ENOTCONN: no connection (yet, or any more); else what sd_bus_call_async(3) says.
+ */
+int framebus_call_async(framebus *fb, struct sd_bus_message *m, framebus_call_callback callback,
+                        void *userdata, uint64_t timeout_ns);
+
+typedef void (*framebus_barrier_callback)(framebus *fb, void *userdata);
+
+/**
+ * Before acting on what came by another way than framebus_get_bus(): waits until all causal subscriptions of
+ * @fb were given what was committed when this is called. Frames that come by a channel are here already; for
+ * those by the bus the bus driver is asked something, which nobody can hold up. May be called from callbacks,
+ * too.
+ *
+ * @order     that of the frame in question; UINT64_MAX: of everything
+ * @done      runs once, from framebus_process(), unless @fb is closed before
+ * @return 1: everything up to @order has been given out, @done does not run; 0: @done will run when it has
+ * been Errors: -ENOTCONN: the bus is lost; -ENOMEM.
+ */
+int framebus_barrier(framebus *fb, uint64_t order, framebus_barrier_callback done, void *userdata);
 
 /* ---- Frames ---- */
 

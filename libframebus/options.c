@@ -48,6 +48,9 @@ int options_init(Options *o, const struct framebus_subscribe_options *options) {
         if (options->version >= 1 && options->memories &&
             memories_from_public(options->memories, options->n_memories, &new.memories) < 0)
                 return -EINVAL;
+        if (options->version >= 2 && options->order != FRAMEBUS_ORDER_FIFO &&
+            options->order != FRAMEBUS_ORDER_CAUSAL)
+                return -EINVAL;
         r = modes_from_public(options->modes, options->modes ? options->n_modes : 0, true, &new.modes);
         if (r < 0)
                 return r;
@@ -57,6 +60,7 @@ int options_init(Options *o, const struct framebus_subscribe_options *options) {
         new.drop = options->drop;
         new.max_rate = (Fraction){ options->max_rate.num, options->max_rate.den };
         new.no_replay = options->no_replay;
+        new.order = options->version >= 2 ? options->order : FRAMEBUS_ORDER_FIFO;
         *o = new;
         return 0;
 }
@@ -100,6 +104,10 @@ static const char *drop_to_string(enum framebus_drop drop) {
         return drop == FRAMEBUS_DROP_LATEST ? "latest" : "newest";
 }
 
+static const char *order_to_string(enum framebus_order order) {
+        return order == FRAMEBUS_ORDER_CAUSAL ? "causal" : "fifo";
+}
+
 int options_append(sd_bus_message *m, const Options *o) {
         int r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
 
@@ -116,18 +124,22 @@ int options_append(sd_bus_message *m, const Options *o) {
                                           o->max_rate.den);
         if (r >= 0 && o->no_replay)
                 r = sd_bus_message_append(m, "{sv}", FB_KEY_REPLAY, "b", 0);
+        if (r >= 0 && o->order == FRAMEBUS_ORDER_CAUSAL)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_ORDER, "s", order_to_string(o->order));
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 int options_append_share(sd_bus_message *m, const struct framebus_share_options *options) {
         static const struct framebus_share_options same = { 0 };
         const struct framebus_share_options *o = options ?: &same;
+        bool set_order = o->version >= 1 && o->set_order;
         MemoryList memories = { 0 };
         int r;
 
         if (o->version > FRAMEBUS_SHARE_OPTIONS_VERSION ||
             !options_are_valid(o->window, o->set_drop ? o->drop : FRAMEBUS_DROP_NEWEST, o->max_rate) ||
-            (o->memories && memories_from_public(o->memories, o->n_memories, &memories) < 0))
+            (o->memories && memories_from_public(o->memories, o->n_memories, &memories) < 0) ||
+            (set_order && o->order != FRAMEBUS_ORDER_FIFO && o->order != FRAMEBUS_ORDER_CAUSAL))
                 return -EINVAL;
         r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
         if (r >= 0 && memories.n > 0)
@@ -141,6 +153,8 @@ int options_append_share(sd_bus_message *m, const struct framebus_share_options 
                                           o->max_rate.den);
         if (r >= 0 && o->no_replay)
                 r = sd_bus_message_append(m, "{sv}", FB_KEY_REPLAY, "b", 0);
+        if (r >= 0 && set_order)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_ORDER, "s", order_to_string(o->order));
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
@@ -159,9 +173,9 @@ int options_append_changes(sd_bus_message *m, const Options *o) {
 
 /* What was granted */
 
-static int read_word(sd_bus_message *m, char word[static GRANTED_WORD_MAX]) {
+static int read_text(sd_bus_message *m, const char *type, char word[static GRANTED_WORD_MAX]) {
         const char *s;
-        int r = sd_bus_message_read(m, "s", &s);
+        int r = sd_bus_message_read(m, type, &s);
 
         if (r < 0)
                 return r;
@@ -169,6 +183,14 @@ static int read_word(sd_bus_message *m, char word[static GRANTED_WORD_MAX]) {
                 return -EBADMSG;
         strcpy(word, s);
         return 0;
+}
+
+static int read_word(sd_bus_message *m, char word[static GRANTED_WORD_MAX]) {
+        return read_text(m, "s", word);
+}
+
+static int read_commits(sd_bus_message *m, void *userdata) {
+        return read_text(m, "o", ((Granted *)userdata)->commits);
 }
 
 static int read_drop(sd_bus_message *m, void *userdata) {
@@ -212,7 +234,7 @@ static const VardictKey granted_keys[] = {
         { FB_KEY_DROP, "s", read_drop },     { FB_KEY_MEMORY, "s", read_memory },
         { FB_KEY_ORDER, "s", read_order },   { FB_KEY_EPOCH, "s", read_epoch },
         { FB_KEY_WINDOW, "u", read_window }, { FB_KEY_SEQ, "t", read_seq },
-        { FB_KEY_MODE, "a{sv}", read_mode },
+        { FB_KEY_MODE, "a{sv}", read_mode }, { FB_KEY_COMMITS, "o", read_commits },
 };
 
 int granted_read(sd_bus_message *m, Granted *ret) {

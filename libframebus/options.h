@@ -16,6 +16,7 @@ typedef struct Options {
         Fraction max_rate; /* num 0: no limit */
         bool no_replay;
         MemoryList memories; /* not empty */
+        enum framebus_order order;
 } Options;
 
 /* Copies and checks; @options NULL: all defaults. -EINVAL: out of range, no kind of memory or one that there
@@ -41,6 +42,7 @@ typedef struct Granted {
         struct framebus_granted granted; /* its strings point below */
         char drop[GRANTED_WORD_MAX], memory[GRANTED_WORD_MAX];
         char order[GRANTED_WORD_MAX], epoch[GRANTED_WORD_MAX];
+        char commits[GRANTED_WORD_MAX]; /* object path; on the bus with causal order */
 } Granted;
 
 /* Reads a granted a{sv}; not to be moved afterwards. Negative errno: it is not one. */

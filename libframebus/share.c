@@ -38,7 +38,7 @@ void share_tell_forgotten(framebus_subscription *sub) {
                 share_tell_failure(sub, SD_BUS_ERROR_DISCONNECTED, -ENOTCONN);
 }
 
-static int on_share_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         framebus_subscription *sub = userdata;
         struct framebus_error error;
         int r, fd;
@@ -54,6 +54,15 @@ static int on_share_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
                 share_tell_failure(sub, SD_BUS_ERROR_FAILED, r);
         else
                 share_tell(sub, r, NULL);
+        return 0;
+}
+
+static int on_share_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        framebus_subscription *sub = userdata;
+
+        if (!sub->causal.on)
+                return on_answer(m, sub, ret_error);
+        order_keep_reply(sub, m, on_answer);
         return 0;
 }
 

@@ -64,6 +64,8 @@ void subscription_flush(framebus_subscription *sub) {
 
         if (sub->n_releases == 0)
                 return;
+        if (sub->causal.on)
+                order_drain(sub); /* sending to a channel that hung up drops what is in it */
         r = subscription_new_call(sub, "Release", &m);
         if (r >= 0)
                 r = sd_bus_message_append_array(m, SD_BUS_TYPE_UINT64, sub->releases,
@@ -95,6 +97,8 @@ unsigned int subscription_count_memories(const framebus_subscription *sub) {
         const Mode *mode = sub->format ? &sub->format->mode : NULL;
         const FormatInfo *info = mode && mode->modifier == 0 ? format_get_info(mode->fourcc) : NULL;
 
+        if (sub->causal.n_kept > 0)
+                return FB_MEMORIES_MAX; /* another format may be among it */
         if (info)
                 return info->n_planes; /* at most one each */
         return mode && format_is_compressed(mode->fourcc) ? 1 : FB_MEMORIES_MAX;
@@ -217,8 +221,12 @@ bool subscription_on_bus_signal(framebus_subscription *sub, sd_bus_message *m) {
 
         if (!sub->path || strcmp(path, sub->path) != 0)
                 return false;
-        if (sender && destination && strcmp(sender, sub->owner) == 0)
-                subscription_dispatch(sub, m);
+        if (sender && destination && strcmp(sender, sub->owner) == 0) {
+                if (sub->causal.on)
+                        order_keep(sub, m);
+                else
+                        subscription_dispatch(sub, m);
+        }
         return true;
 }
 
@@ -257,6 +265,7 @@ static int subscription_new(framebus *fb, const struct framebus_subscribe_option
         sub->events = events;
         sub->userdata = userdata;
         list_init(&sub->frames);
+        list_init(&sub->causal.kept);
         r = options_init(&sub->options, options);
         if (r < 0)
                 return r;
@@ -281,6 +290,11 @@ FB_PUBLIC int framebus_subscribe(framebus *fb, const char *source,
         sub->source = strdup(source);
         if (!sub->source)
                 return -ENOMEM;
+        if (sub->options.order == FRAMEBUS_ORDER_CAUSAL) {
+                r = order_enable(fb);
+                if (r < 0)
+                        return r;
+        }
         list_append(&fb->subscriptions, &sub->link);
         fb->n_by_bus += sub->options.transport == FRAMEBUS_TRANSPORT_BUS;
         attach_begin(sub);
@@ -321,6 +335,8 @@ FB_PUBLIC framebus_subscription *framebus_subscription_close(framebus_subscripti
                 (void)subscription_send(sub, m);
         sub->closed = true;
         sub->fb->n_by_bus -= sub->options.transport == FRAMEBUS_TRANSPORT_BUS;
+        if (sub->options.order == FRAMEBUS_ORDER_CAUSAL)
+                order_disable(sub->fb);
         held_frames_disown(sub);
         attach_forget(sub);
         list_remove(&sub->waiter.link);

@@ -41,6 +41,7 @@ struct framebus_subscription {
         char *path;  /* of the subscription on the bus */
         Channel *channel;
         Granted granted;
+        Causal causal;
 
         sd_bus_slot *share_call; /* Share was sent */
         framebus_share_callback share_callback;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -110,6 +111,21 @@ static int on_share(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(m, "h", a);
 }
 
+static int on_get_order(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Fake *fake = userdata;
+        int i = fake->other && sd_bus_message_get_bus(m) == channel_get_bus(fake->other);
+
+        fake->n_get_order++;
+        if (fake->silent)
+                return 1;
+        if (!fake->causal)
+                return sd_bus_reply_method_errorf(m, FB_ERROR_NOT_SUPPORTED, "order=fifo");
+        if (!fake->page[i])
+                fake->page_fd[i] = memfd_new_page("fake", FB_ORDER_PAGE_SIZE, (void **)&fake->page[i]);
+        fake->page[i]->version = FB_ORDER_PAGE_VERSION;
+        return sd_bus_reply_method_return(m, "h", fake->page_fd[i]);
+}
+
 static int on_close(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         ((Fake *)userdata)->n_close++;
         return sd_bus_reply_method_return(m, "");
@@ -121,6 +137,7 @@ static const sd_bus_vtable subscription_vtable[] = {
                       SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
         SD_BUS_METHOD("SetOptions", "a{sv}", "a{sv}", on_set_options, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Share", "a{sv}", "h", on_share, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("GetOrder", "", "h", on_get_order, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Close", "", "", on_close, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
@@ -140,7 +157,10 @@ static void channel_closed(Channel *c, void *userdata) {
         Fake *fake = userdata;
 
         fake->hung_up = true;
-        fake->channel = channel_free(fake->channel);
+        if (c == fake->other)
+                fake->other = channel_free(fake->other);
+        else
+                fake->channel = channel_free(fake->channel);
 }
 
 static const ChannelHandler channel_handler = { channel_setup, channel_opened, channel_closed };
@@ -151,6 +171,8 @@ static int fake_channel(Fake *fake, int *ret_theirs) {
         r = fd_socketpair(&ours, ret_theirs);
         if (r < 0)
                 return r;
+        if (fake->two && fake->channel)
+                fake_swap(fake);
         fake->channel = channel_free(fake->channel);
         fake->opened = fake->hung_up = false;
         return channel_new_server(fake->event, ours, 0, &channel_handler, fake, &fake->channel);
@@ -173,14 +195,17 @@ static int on_resolve(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(m, "o", SOURCE_PATH);
 }
 
-static int append_granted(sd_bus_message *m) {
+static int append_granted(Fake *fake, sd_bus_message *m) {
         int r = sd_bus_message_open_container(m, 'a', "{sv}");
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "window", "u", 4, "drop", "s",
-                                          "newest", "memory", "s", "sealed", "order", "s", "fifo", "seq", "t",
-                                          (uint64_t)41, "epoch", "s", "0123456789abcdef0123456789abcdef",
+                                          "newest", "memory", "s", "sealed", "order", "s",
+                                          fake->causal ? "causal" : "fifo", "seq", "t", (uint64_t)41,
+                                          "epoch", "s", "0123456789abcdef0123456789abcdef",
                                           "of-the-future", "(ss)", "a", "b");
+        if (r >= 0 && fake->commits)
+                r = sd_bus_message_append(m, "{sv}", FB_KEY_COMMITS, "o", fake->commits);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'e', "sv");
         if (r >= 0)
@@ -196,7 +221,7 @@ static int append_granted(sd_bus_message *m) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int reply_granted(sd_bus_message *m, const char *types, ...) {
+static int reply_granted(Fake *fake, sd_bus_message *m, const char *types, ...) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         va_list ap;
         int r = sd_bus_message_new_method_return(m, &reply);
@@ -206,7 +231,7 @@ static int reply_granted(sd_bus_message *m, const char *types, ...) {
                 r = sd_bus_message_appendv(reply, types, ap);
         va_end(ap);
         if (r >= 0)
-                r = append_granted(reply);
+                r = append_granted(fake, reply);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
@@ -220,7 +245,7 @@ static int on_attach(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (fake->attach_error)
                 return sd_bus_reply_method_errorf(m, fake->attach_error, "as the test says");
         r = fake_channel(fake, &theirs);
-        return r < 0 ? r : reply_granted(m, "ho", theirs, FB_PATH_SUBSCRIPTION);
+        return r < 0 ? r : reply_granted(fake, m, "ho", theirs, FB_PATH_SUBSCRIPTION);
 }
 
 static int on_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -232,7 +257,7 @@ static int on_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *error) 
                 return 1;
         free(fake->subscriber);
         fake->subscriber = strdup(sd_bus_message_get_sender(m));
-        return reply_granted(m, "o", SUBSCRIPTION_PATH);
+        return reply_granted(fake, m, "o", SUBSCRIPTION_PATH);
 }
 
 static int on_negotiate(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -241,7 +266,7 @@ static int on_negotiate(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         describe_options(fake, m);
         if (fake->attach_error)
                 return sd_bus_reply_method_errorf(m, fake->attach_error, "as the test says");
-        return reply_granted(m, "");
+        return reply_granted(fake, m, "");
 }
 
 static int on_publish(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -349,8 +374,19 @@ void fake_hang_up(Fake *fake) {
         fake->channel = channel_free(fake->channel);
 }
 
+static void fake_forget_pages(Fake *fake) {
+        for (int i = 0; i < 2; i++) {
+                if (!fake->page[i])
+                        continue;
+                munmap(take_ptr(fake->page[i]), FB_ORDER_PAGE_SIZE);
+                fb_close(fake->page_fd[i]);
+        }
+}
+
 void fake_stop(Fake *fake) {
         fake_hang_up(fake);
+        fake->other = channel_free(fake->other);
+        fake_forget_pages(fake);
         fake_drop_frames(fake);
         fake->bus = sd_bus_flush_close_unref(fake->bus);
         free(fake->subscriber);
@@ -387,6 +423,29 @@ int fake_signal(Fake *fake, const char *interface, const char *member, const cha
         return r < 0 ? r : fake_send_signal(fake, m);
 }
 
+#define SWAP(a, b)                                                                                      \
+        do {                                                                                            \
+                __typeof__(a) _a = a;                                                                   \
+                a = b;                                                                                  \
+                b = _a;                                                                                 \
+        } while (0)
+
+void fake_swap(Fake *fake) {
+        SWAP(fake->channel, fake->other);
+        SWAP(fake->page[0], fake->page[1]);
+        SWAP(fake->page_fd[0], fake->page_fd[1]);
+}
+
+int fake_commit(Fake *fake, uint64_t order, bool rings) {
+        if (fake->channel)
+                __atomic_store_n(&fake->page[0]->committed, order, __ATOMIC_RELEASE);
+        if (!rings)
+                return 0;
+        if (fake->channel)
+                return fake_signal(fake, FB_IFACE_SUBSCRIPTION, "Committed", "t", order);
+        return sd_bus_emit_signal(fake->bus, fake->commits, FB_IFACE_SUBSCRIPTION, "Committed", "t", order);
+}
+
 int fake_format(Fake *fake, uint32_t format) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r = fake_new_signal(fake, FB_IFACE_SUBSCRIPTION, "FormatChanged", &m);
@@ -404,7 +463,7 @@ int fake_frame_fd(Fake *fake, uint64_t seq, int fd_consume, uint64_t size) {
                     .order = seq,
                     .pts_ns = clock_now_ns(),
                     .format = fake->format,
-                    .flags = fake->memory << FB_FRAME_MEMORY_SHIFT,
+                    .flags = fake->flags | fake->memory << FB_FRAME_MEMORY_SHIFT,
                     .meta = { .present = fake->buffer > 0 ? FRAME_META_BUFFER : 0, .buffer = fake->buffer },
                     .n_fds = 1,
                     .n_planes = 1,

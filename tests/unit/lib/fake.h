@@ -26,15 +26,24 @@ typedef struct Fake {
         sd_event *event;
         sd_bus *bus;
         Channel *channel; /* the newest one, of a subscription or a publisher */
+        Channel *other;   /* with `two`: the one before it */
+        bool two;
         bool opened, hung_up;
         char *subscriber; /* of the newest Subscribe: unique name */
 
+        /* of order=causal, of the two channels: what GetOrder gives */
+        int page_fd[2];
+        FbOrderPage *page[2];
+
         /* what to answer */
+        bool causal;         /* order=causal is granted */
+        const char *commits; /* the path of Committed on the bus */
         const char *resolve_error, *attach_error, *modes_error;
         const char *describe_error; /* to Describe with "memory", of which older brokers know nothing */
         bool silent; /* not at all */
 
         /* what was asked */
+        unsigned n_get_order;
         unsigned n_resolve, n_attach, n_publish, n_watch, n_unwatch, n_close, n_modes, n_destroy;
         char options[FAKE_WORDS]; /* of Attach or Subscribe, in words */
         unsigned n_release_messages;
@@ -48,6 +57,7 @@ typedef struct Fake {
         uint64_t forgotten[64];
         size_t n_forgotten;
         uint32_t format;
+        uint32_t flags;  /* more of them */
         uint32_t memory; /* of the frames that it sends: FB_MEMORY_* */
         uint64_t buffer; /* the number of theirs; 0: none */
         char state[64];
@@ -109,8 +119,12 @@ void fake_drop_frames(Fake *fake);
 /* A frame of @size bytes, of which @fd_consume is the memory, of the kind and in the buffer that the fake
  * names. */
 int fake_frame_fd(Fake *fake, uint64_t seq, int fd_consume, uint64_t size);
-/* A good one, filled with the byte @seq. */
+/* A good one, filled with the byte @seq. Its order is its number. */
 int fake_frame(Fake *fake, uint64_t seq);
+/* What is sent goes by the other channel from now on. */
+void fake_swap(Fake *fake);
+/* Committed: in the page, and @rings: as a signal; on the bus only that. */
+int fake_commit(Fake *fake, uint64_t order, bool rings);
 
 /* Between fake.c and fake-publication.c. */
 extern const Mode fake_mode;

@@ -73,7 +73,7 @@ TEST(a_refusal_and_an_end_are_told) {
 }
 
 TEST(wrong_options_are_refused_at_once) {
-        static const struct framebus_share_options rows[] = { { .version = 1 },
+        static const struct framebus_share_options rows[] = { { .version = 2 },
                                                               { .window = 17 },
                                                               { .set_drop = true, .drop = 2 },
                                                               { .max_rate = { 1, 0 } } };

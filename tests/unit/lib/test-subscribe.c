@@ -104,7 +104,7 @@ TEST(wrong_options_are_refused_at_once) {
                 { .window = 17 },
                 { .drop = 2 },
                 { .transport = 2 },
-                { .version = 2 },
+                { .version = 3 },
                 { .max_rate = { 30, 0 } },
                 { .version = 1, .memories = kinds, .n_memories = 2 },
                 { .version = 1, .memories = kinds, .n_memories = 0 },
