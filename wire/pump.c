@@ -5,8 +5,8 @@
  * end, or to send when there is room (it then returns before it reads). That it took the message meant is
  * seen by the serial; where it did not, the connection ends at once, with all that it has kept.
  *
- * Where the look ahead leaves a doubt about descriptors, where a message comes in many pieces, and always on a
- * foreign socket, it makes a detour: it is taken from the socket here, and sd-bus reads it from another one.
+ * Where the look ahead leaves a doubt about descriptors, where a message comes in many pieces, and always on
+ * a foreign socket, it makes a detour: it is taken from the socket here, and sd-bus reads it from another.
  *
  * While half a message is there, input is edge-triggered: the loop wakes up for more of it, and sleeps else.
  * It may be that its end can never come, since the kernel queues only so many bytes, or pieces: so after a

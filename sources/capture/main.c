@@ -138,7 +138,7 @@ static int parse_options(Launcher *l, int argc, char **argv) {
 
 int main(int argc, char **argv) {
         Launcher l = {
-                .options = { .name = "framebus-capture" },
+                .options = { .name = "framebus-capture", .launches = true },
                 .confdir = FB_SYSCONFDIR "/framebus",
                 .libexecdir = getenv("FRAMEBUS_LIBEXECDIR") ? getenv("FRAMEBUS_LIBEXECDIR") : FB_LIBEXECDIR,
         };

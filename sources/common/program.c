@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "sources/common/confine.h"
 #include "sources/common/text.h"
 
 #define DRAIN_NS           (2 * NSEC_PER_SEC)
@@ -125,6 +126,14 @@ static const struct framebus_publisher_events program_events = {
         .keyframe_wanted = on_keyframe_wanted,
 };
 
+/* Of a program that somebody runs by hand nobody knows what is around it. */
+static void program_confine(void) {
+        int r = confine();
+
+        if (r < 0 && confine_is_available())
+                log_warning("cannot give up what is not needed: %s", strerror(-r));
+}
+
 int program_open(Program *p, const ProgramOptions *o) {
         struct stat st;
         int r;
@@ -137,6 +146,8 @@ int program_open(Program *p, const ProgramOptions *o) {
                           PROGRAM_CHANNEL_FD);
                 return PROGRAM_EXIT_USAGE;
         }
+        if (!o->publish && !o->launches)
+                program_confine();
         p->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
         if (p->timer_fd < 0) {
                 log_error("cannot make a timer: %s", strerror(errno));

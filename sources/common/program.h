@@ -3,8 +3,8 @@
  * What all capture programs have in common: how they come to a publisher, wait, fail and end.
  *
  * A program that a broker started finds its channel at file descriptor 3; with a name to publish it asks a
- * broker for one instead. The publisher's callbacks only note what is wanted; the program's own loop does it
- * after program_wait().
+ * broker for one instead; in the first case it gives up what it does not need (confine.h). The publisher's
+ * callbacks only note what is wanted; the program's own loop does it after program_wait().
  */
 #pragma once
 
@@ -68,6 +68,7 @@ typedef struct ProgramOptions {
         const char *bus;     /* as for framebus_open() */
         const char *description;
         const char *driver;
+        bool launches; /* it becomes another program: it gives up nothing (confine.h) */
 } ProgramOptions;
 
 /* Sets up the connection and the timer, without any publisher yet. Returns 0 or, after a message, an exit

@@ -51,6 +51,17 @@ class Isolation(programs.TestCase):
         """Capture programs with this word in their command line."""
         return [p for p in fbtest.descendants_of(self.broker.pid) if name in fbtest.command_of(p)]
 
+    def test_confined(self):
+        """A capture program has given up what it does not need."""
+        self.start({'good': programs.pattern('64x48', 20)})
+        viewer = self.client('good', 'peer')
+        viewer.wait_frames(1)
+        pid, = self.workers_of('64x48')
+        status = pathlib.Path(f'/proc/{pid}/status').read_text()
+        self.assertRegex(status, r'NoNewPrivs:\s1')
+        if '-DFB_HAVE_SECCOMP=1' in (pathlib.Path(os.environ['FB_BUILD']) / 'compile_commands.json').read_text():
+            self.assertRegex(status, r'Seccomp:\s2')
+
     def test_crash(self):
         """One that crashes again and again: it is told, and started again each time."""
         self.begin(programs.pattern('64x48', 50))
