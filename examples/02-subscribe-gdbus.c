@@ -24,7 +24,6 @@ static int width, height, frames_left = 100;
 
 static void read_format(GVariant *body) {
         g_autoptr(GVariant) mode = g_variant_get_child_value(body, 2);
-
         g_variant_lookup(mode, "fourcc", "u", &fourcc.code);
         g_variant_lookup(mode, "width", "u", &width);
         g_variant_lookup(mode, "height", "u", &height);
@@ -86,11 +85,12 @@ static gboolean on_signal(gpointer userdata) {
                 read_frame(body, g_dbus_message_get_unix_fd_list(userdata));
         else if (g_str_equal(member, "FormatChanged") && g_str_equal(signature, "tua{sv}"))
                 read_format(body);
-        else if (g_str_equal(signature, "ts")) {
+        else if (g_str_equal(member, "Lost") && g_str_equal(signature, "ts")) {
                 g_variant_get(body, "(t&s)", &count, &reason);
-                if (g_str_equal(member, "Ended"))
-                        errx(1, "ended: %s", reason);
                 warnx("lost %" PRIu64 ": %s", count, reason);
+        } else if (g_str_equal(member, "Ended") && g_str_equal(signature, "ts")) {
+                g_variant_get(body, "(t&s)", NULL, &reason);
+                errx(1, "ended: %s", reason);
         }
         return G_SOURCE_REMOVE;
 }

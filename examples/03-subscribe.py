@@ -62,7 +62,8 @@ class Viewer:
         # Anybody on the bus could send us such signals: only those of who answered count.
         if message.get_sender() != self.broker or message.get_path() != self.path or self.frames_left == 0:
             return GLib.SOURCE_REMOVE
-        member, arguments = message.get_member(), message.get_body().unpack()
+        member, body = message.get_member(), message.get_body()
+        arguments = body.unpack() if body else ()       # there are some without, and more in later versions
         if member == 'Frame':
             self.on_frame(message.get_unix_fd_list(), *arguments)
         elif member == 'FormatChanged':

@@ -43,7 +43,7 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         }
         free(w->owner);
         w->owner = strdup(sd_bus_message_get_sender(m) ?: "");
-        if (codec_read_controls(m, &list, &wrong) != 0)
+        if (codec_read_known_controls(m, &list, &wrong) != 0)
                 watch_fail_errno(w, -EBADMSG);
         else if (!w->owner || !(controls = controls_to_public(&list)))
                 watch_fail_errno(w, -ENOMEM);

@@ -49,7 +49,8 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
                 query_fail(q, &error);
                 return 0;
         }
-        r = q->on_controls ? codec_read_controls(m, &list, &wrong) : codec_read_settings(m, &values, &wrong);
+        r = q->on_controls ? codec_read_known_controls(m, &list, &wrong)
+                           : codec_read_settings(m, &values, &wrong);
         if (r != 0)
                 query_fail_errno(q, -EBADMSG);
         else if (q->on_controls)

@@ -224,7 +224,7 @@ static int read_type(sd_bus_message *m, void *userdata) {
         if (r < 0)
                 return r;
         ((Control *)userdata)->type = control_type_from_string(s);
-        return ((Control *)userdata)->type == _CONTROL_TYPE_MAX ? FB_E_INVALID_OPTION : 0;
+        return 0;
 }
 
 static int read_min(sd_bus_message *m, void *userdata) {
@@ -304,10 +304,14 @@ static const VardictKey control_keys[] = {
         { FB_KEY_CONTROL_VALUE, NULL, read_control_value },
 };
 
-/* Into @c, which the caller clears in any case. */
-static int read_control(sd_bus_message *m, Control *c, const ControlList *before, VardictError *ret_error) {
+/* Into @c, which the caller clears in any case. @later: one without a type that is known is all right. */
+static int read_control(sd_bus_message *m, Control *c, const ControlList *before, bool later,
+                        VardictError *ret_error) {
         *c = (Control){ .type = _CONTROL_TYPE_MAX };
         fb_try(vardict_read(m, control_keys, FB_ELEMENTSOF(control_keys), true, c, ret_error));
+        if (c->type == _CONTROL_TYPE_MAX)
+                return *ret_error = (VardictError){ FB_KEY_CONTROL_TYPE, NULL },
+                       later ? 0 : FB_E_INVALID_OPTION;
         if (!has_range(c))
                 c->min = 0, c->max = c->step = 1;
         if (!control_is_valid(c))
@@ -321,7 +325,7 @@ static int read_control(sd_bus_message *m, Control *c, const ControlList *before
         return 0;
 }
 
-static int read_list(sd_bus_message *m, ControlList *l, VardictError *ret_error) {
+static int read_list(sd_bus_message *m, ControlList *l, bool later, VardictError *ret_error) {
         int r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "a{sv}");
 
         if (r < 0)
@@ -335,27 +339,37 @@ static int read_list(sd_bus_message *m, ControlList *l, VardictError *ret_error)
                 if (!grown)
                         return -ENOMEM;
                 l->controls = grown;
-                r = read_control(m, &grown[l->n], l, ret_error);
-                if (r != 0) {
-                        control_clear(&grown[l->n]);
-                        return r;
+                r = read_control(m, &grown[l->n], l, later, ret_error);
+                if (r == 0 && grown[l->n].type != _CONTROL_TYPE_MAX) {
+                        l->n++;
+                        continue;
                 }
-                l->n++;
+                control_clear(&grown[l->n]);
+                if (r != 0)
+                        return r;
         }
         if (r >= 0)
                 r = sd_bus_message_exit_container(m);
         return r < 0 ? r : 0;
 }
 
-int codec_read_controls(sd_bus_message *m, ControlList *ret, VardictError *ret_error) {
+static int read_controls(sd_bus_message *m, ControlList *ret, bool later, VardictError *ret_error) {
         ControlList l = {};
-        int r = read_list(m, &l, ret_error);
+        int r = read_list(m, &l, later, ret_error);
 
         if (r != 0)
                 control_list_clear(&l);
         else
                 *ret = l;
         return r;
+}
+
+int codec_read_controls(sd_bus_message *m, ControlList *ret, VardictError *ret_error) {
+        return read_controls(m, ret, false, ret_error);
+}
+
+int codec_read_known_controls(sd_bus_message *m, ControlList *ret, VardictError *ret_error) {
+        return read_controls(m, ret, true, ret_error);
 }
 
 static bool has_setting(const ControlSettings *s, const char *id) {

@@ -15,6 +15,8 @@
  * FB_E_INVALID_OPTION, with the key in @ret_error. */
 int codec_append_controls(sd_bus_message *m, const ControlList *l);
 int codec_read_controls(sd_bus_message *m, ControlList *ret, VardictError *ret_error);
+/* The same for a client, whose broker may be a later one: controls of unknown types are left out. */
+int codec_read_known_controls(sd_bus_message *m, ControlList *ret, VardictError *ret_error);
 
 /* a{sv}. Reading: any integer type is a number; at most FB_CONTROLS_MAX, names different, texts at most
  * FB_TEXT_MAX bytes. Else FB_E_INVALID_VALUE, with the name in @ret_error. Values without a kind are left

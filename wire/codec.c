@@ -11,10 +11,6 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-#define FRAME_FLAGS                                                                                          \
-        (FB_FRAME_REPLAYED | FB_FRAME_KEYFRAME | FB_FRAME_DISCONTINUITY | FB_FRAME_PAIRED |                  \
-         FB_FRAME_VOLATILE | FB_FRAME_MEMORY_MASK)
-
 static int append_meta(sd_bus_message *m, const FrameMeta *meta) {
         int r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
 
@@ -192,8 +188,6 @@ int codec_read_frame(sd_bus_message *m, Frame **ret_frame, const char **ret_why)
         r = sd_bus_message_read(m, "tttuu", &f->seq, &f->order, &f->pts_ns, &f->format, &f->flags);
         if (r < 0)
                 return r;
-        if (f->flags & ~FRAME_FLAGS)
-                return *ret_why = "an unknown flag", FB_E_INVALID_FRAME;
         fb_try(read_fds(m, f, ret_why));
         fb_try(read_planes(m, f, ret_why));
         r = vardict_read_bounded(m, meta_keys, FB_ELEMENTSOF(meta_keys), FB_META_BYTES_MAX, &f->meta, &error);

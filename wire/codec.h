@@ -18,9 +18,10 @@ int codec_append_frame(sd_bus_message *m, const Frame *f, uint32_t extra_flags);
 
 /*
  * Reads the eight arguments of Frame. The new frame keeps a reference on @m, whose descriptors it borrows.
- * FB_E_INVALID_FRAME: more memories or planes than allowed, a plane that names no memory, unknown flags, a
- * meta key of the wrong type or too much of it; @ret_why says which. The memories are not judged: see
- * import.h. Unknown meta keys are skipped; none may contain a descriptor.
+ * FB_E_INVALID_FRAME: more memories or planes than allowed, a plane that names no memory, a meta key of the
+ * wrong type or too much of it; @ret_why says which. The memories are not judged: see import.h. Unknown meta
+ * keys are skipped; none may contain a descriptor. Unknown flags are the caller's business: the broker
+ * refuses them, a client of a later broker does not look at them.
  */
 int codec_read_frame(sd_bus_message *m, Frame **ret_frame, const char **ret_why);
 

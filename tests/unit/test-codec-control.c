@@ -247,6 +247,33 @@ TEST(values_arrive_as_they_were) {
         }
 }
 
+/* A list of a later broker: what is of a type that is not known is left out, wherever its type is said. */
+TEST(types_of_later_versions) {
+        _cleanup_list_ ControlList got = {};
+        VardictError error = {};
+        _cleanup_pair_ Pair p;
+        sd_bus_message *m;
+
+        REQUIRE(pair_init(&p));
+        m = pair_message(&p);
+        REQUIRE(m);
+        REQUIRE(sd_bus_message_append(m, "aa{sv}", 4,
+                                      4, "id", "s", "a", "name", "s", "A", "type", "s", "boolean",
+                                              "new", "as", 1, "x",
+                                      3, "id", "s", "b", "type", "s", "region", "value", "x", INT64_C(3),
+                                      2, "type", "s", "region", "id", "s", "a",
+                                      3, "id", "s", "c", "name", "s", "C", "type", "s", "button") >= 0);
+        m = pair_send(&p, m);
+        REQUIRE(m);
+        REQUIRE_INT(codec_read_known_controls(m, &got, &error), 0);
+        REQUIRE_INT(got.n, 2);
+        CHECK_STR(got.controls[0].id, "a");
+        CHECK_STR(got.controls[1].id, "c");
+        REQUIRE(sd_bus_message_rewind(m, 1) >= 0);
+        CHECK_INT(codec_read_controls(m, &got, &error), FB_E_INVALID_OPTION);
+        CHECK_STR(error.key, "type");
+}
+
 /* Messages of random values in random places: whatever is taken makes sense, and nothing is leaked. */
 TEST(random_controls) {
         static const char *const keys[] = { "id",      "name",  "type",  "min",   "max", "step",
