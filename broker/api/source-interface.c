@@ -284,6 +284,7 @@ void source_unexport(Source *s) {
         if (s->exported)
                 (void)sd_bus_emit_object_removed(s->api->bus, s->path);
         s->slot = sd_bus_slot_unref(s->slot);
+        s->controls.slot = sd_bus_slot_unref(s->controls.slot);
         s->legacy_slots[0] = sd_bus_slot_unref(s->legacy_slots[0]);
         s->legacy_slots[1] = sd_bus_slot_unref(s->legacy_slots[1]);
 }

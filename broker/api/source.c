@@ -45,8 +45,7 @@ static void linger(Source *s);
 
 /* ---- calls that wait for the modes ---- */
 
-/* Answers everybody who waits: by doing what was asked, or, with @reason, by the error. */
-static void answer_calls(Source *s, const char *reason) {
+void source_answer_calls(Source *s, const char *reason) {
         List calls = LIST_INIT(calls);
         WaitingCall *c, *tmp;
 
@@ -80,7 +79,7 @@ static void answer_calls(Source *s, const char *reason) {
 }
 
 static int on_modes_timeout(sd_event_source *e, uint64_t usec, void *userdata) {
-        answer_calls(userdata, "it did not say within 15 s what it can do");
+        source_answer_calls(userdata, "it did not say within 15 s what it can do");
         linger(userdata);
         return 0;
 }
@@ -145,7 +144,7 @@ void source_probe(Source *s) {
         if (!s->modes_timeout &&
             sd_event_add_time_relative(s->api->event, &s->modes_timeout, CLOCK_MONOTONIC,
                                        SOURCE_MODES_TIMEOUT_NS / NSEC_PER_USEC, 0, on_modes_timeout, s) < 0)
-                answer_calls(s, "no memory");
+                source_answer_calls(s, "no memory");
 }
 
 static void on_worker_connected(Worker *w, int fd_consume, void *userdata) {
@@ -189,7 +188,7 @@ static void on_worker_ended(Worker *w, const char *reason, uint64_t retry_ns, vo
         } else {
                 log_info("%s is not shown: %s", s->name, reason); /* mostly: it is no camera */
         }
-        answer_calls(s, s->stream.reason[0] ? s->stream.reason : reason);
+        source_answer_calls(s, s->stream.reason[0] ? s->stream.reason : reason);
         controls_fail_calls(s, s->stream.reason[0] ? s->stream.reason : reason);
         s->said = false;
         if (s->stream.n_subscribers == 0)
@@ -201,7 +200,7 @@ static const WorkerHandler worker_handler = { .connected = on_worker_connected, 
 
 /* ---- the publisher's words ---- */
 
-static void show(Source *s) {
+void source_show(Source *s) {
         if (!s->exported && source_export(s) < 0)
                 log_error("source %s: cannot be shown on the bus", s->name);
 }
@@ -219,8 +218,8 @@ static void on_modes(Publication *p, Mode *modes, size_t n_modes, void *userdata
 
         stream_set_modes(&s->stream, modes, n_modes);
         if (s->worker)
-                show(s);
-        answer_calls(s, NULL);
+                source_show(s);
+        source_answer_calls(s, NULL);
         linger(s);
 }
 
@@ -253,7 +252,7 @@ static void on_state(Publication *p, const char *state, const char *reason, void
         stream_set_state(&s->stream, stream_state_from_string(state), text);
         s->said = s->stream.state == STREAM_FAILED || s->stream.state == STREAM_ABSENT;
         if (s->worker)
-                show(s);
+                source_show(s);
 }
 
 static void on_format(Publication *p, const Mode *mode, void *userdata) {
@@ -406,27 +405,9 @@ int source_new_configured(Api *api, const char *name, const char *description, c
         fb_try(worker_new(api->event, spec, &worker_handler, s, &s->worker));
         fb_try(registry_add(&api->sources, &s->entry, s->name));
         if (exported)
-                show(s);
+                source_show(s);
         *ret = take_ptr(s);
         return 0;
-}
-
-/* Takes the name, or makes room for it, or stands in line. */
-static int take_name(Source *s, const SourcePublishOptions *options) {
-        RegistryEntry *e = registry_find(&s->api->sources, s->name);
-        Source *owner = e ? fb_container_of(e, Source, entry) : NULL;
-
-        if (owner && options->replace && owner->allow_replacement && !owner->worker) {
-                list_append(s->api->waiting.next, &s->waiting_link); /* the first in line */
-                source_free(owner, "replaced");
-                return 0;
-        }
-        if (owner && options->queue && !owner->worker) {
-                list_append(&s->api->waiting, &s->waiting_link);
-                return 0;
-        }
-        fb_try(registry_add(&s->api->sources, &s->entry, s->name));
-        return source_export(s);
 }
 
 int source_new_published(Api *api, const SourcePublishOptions *options, Source **ret, int *ret_channel) {
@@ -436,6 +417,7 @@ int source_new_published(Api *api, const SourcePublishOptions *options, Source *
 
         fb_try(source_new(api, options->name, options->description, options->driver ?: "publisher", &s));
         s->allow_replacement = options->allow_replacement;
+        s->queue = options->queue;
         s->owner_uid = options->uid;
         s->owner = strdup(options->owner);
         if (!s->owner)
@@ -445,7 +427,7 @@ int source_new_published(Api *api, const SourcePublishOptions *options, Source *
                 return r;
         fb_try(publication_new(api->event, ours, &publication_handler, s, &s->publication));
         fb_try(quota_charge(&api->quota, s->owner_uid, QUOTA_SOURCES));
-        r = take_name(s, options);
+        r = source_take_name(s, options);
         if (r != 0) {
                 quota_return(&api->quota, s->owner_uid, QUOTA_SOURCES);
                 registry_remove(&api->sources, &s->entry);
@@ -456,27 +438,12 @@ int source_new_published(Api *api, const SourcePublishOptions *options, Source *
         return 0;
 }
 
-/* The longest in line for @name gets it, unless it was one in line that left. */
-static void promote_waiting(Api *api, const char *name) {
-        Source *s;
-
-        if (registry_find(&api->sources, name))
-                return;
-        list_for_each(s, &api->waiting, waiting_link)
-                if (strcmp(s->name, name) == 0) {
-                        list_remove(&s->waiting_link);
-                        if (registry_add(&api->sources, &s->entry, s->name) == 0)
-                                show(s);
-                        return;
-                }
-}
-
 void source_free(Source *s, const char *reason) {
         _cleanup_free_ char *name = strdup(s->name);
         Api *api = s->api;
         Caller *owner;
 
-        answer_calls(s, "it is gone");
+        source_answer_calls(s, "it is gone");
         controls_fail_calls(s, "it is gone");
         stream_end_all(&s->stream, reason, clock_now_ns());
         owner = s->owner ? callers_find(&api->callers, s->owner) : NULL;
@@ -493,6 +460,6 @@ void source_free(Source *s, const char *reason) {
                 api->n_busy_sources--;
         source_release(s);
         if (name)
-                promote_waiting(api, name);
+                source_promote(api, name);
         api_activity(api);
 }

@@ -49,7 +49,7 @@ struct Source {
         uid_t owner_uid;
         uint64_t reply_mark; /* and the answer, until it is known to be read; see caller.h */
         uint32_t memories; /* kinds that its publisher said it can make: a mask */
-        bool allow_replacement;
+        bool allow_replacement, queue; /* as its publisher said */
         bool has_description; /* the configuration's, which stays */
         bool found;           /* a device of this machine, which nobody configured */
         bool exported;  /* its object is on the bus */
@@ -87,6 +87,18 @@ int source_new_published(Api *api, const SourcePublishOptions *options, Source *
 
 /* Ends all subscriptions with @reason and frees it; the next publisher in line takes the name. */
 void source_free(Source *s, const char *reason);
+
+/* For source-names.c: */
+/* Its object is on the bus from now on. */
+void source_show(Source *s);
+/* Answers everybody who waits for the modes: by doing what was asked, or, with @reason, by the error. */
+void source_answer_calls(Source *s, const char *reason);
+
+/* In source-names.c: */
+/* Takes the name, or makes room for it, or stands in line. */
+int source_take_name(Source *s, const SourcePublishOptions *options);
+/* The longest in line for @name gets it, unless it was one in line that left. */
+void source_promote(Api *api, const char *name);
 
 static inline Source *source_of_stream(Stream *s) {
         return fb_container_of(s, Source, stream);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-What nobody may ever see: bytes of a frame that was published after its subscription had ended, or other bytes in a frame
-than it had, as long as it is held. For memory that is sealed and memory that is lent, with the library at both ends.
+What nobody may ever see: bytes of a frame that was published after its subscription had ended, or other bytes in a
+frame than it had, as long as it is held. For memory that is sealed and memory that is lent, with the library at both
+ends.
 lib-publisher writes to each buffer as soon as it may; lib-witness keeps a mapping of all that it ever got, whatever
 becomes of its subscription, and looks whether it changes while others get thousands of further frames.
 """
@@ -52,7 +53,7 @@ class Case(programs.TestCase):
 
     def more_frames(self, n):
         start = self.source_get('clip', 'Frames')
-        fbtest.wait_until(lambda: self.source_get('clip', 'Frames') >= start + n, 300, f'{n} frames more', interval=0.05)
+        fbtest.wait_until(lambda: self.source_get('clip', 'Frames') >= start + n, 300, f'{n} more', interval=0.05)
 
     def ask(self, witness, command, event):
         n = len(witness.events(event)) + 1
@@ -88,7 +89,7 @@ class Keeper:
 
 class Kept(Case):
     def judge(self, witnesses, ended=True):
-        """Nothing that they kept changes from now on; nor did it after their end, as far as the publisher knew of it."""
+        """Nothing that they kept changes from now on; nor did it since the publisher knew of their end."""
         newest = self.mark()
         for witness in witnesses:
             self.assertGreater(self.ask(witness, 'remember', 'remembered')['kept'], 2)
