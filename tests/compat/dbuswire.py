@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 D-Bus messages to values and back, byte for byte: what is decoded here and encoded again is the same bytes, with the
-header's fields in their order, for whoever wants to say what another program said. (Gio would have an order of its own.)
+header's fields in their order, for whoever wants to say what another program said. (Gio has an order of its own.)
 
     message, n = decode(data)           # a Message; None: not all of it is there yet
     message.get('member'), message.body # values as JSON has them, see below

@@ -18,7 +18,8 @@ FRAMEBUS = 'org.framebus.'
 LATER_FLAGS = 1 << 7 | 1 << 13
 # What is said in words that may become more.
 WORDS = {'State': 'sleeping', 'StateReason': 'as later versions have it', 'Driver': 'later'}
-CONTROL = [['id', {'s': 'later'}], ['name', {'s': 'Later'}], ['type', {'s': 'region'}], ['area', {'(uuuu)': [1, 2, 3, 4]}]]
+CONTROL = [['id', {'s': 'later'}], ['name', {'s': 'Later'}], ['type', {'s': 'region'}],
+           ['area', {'(uuuu)': [1, 2, 3, 4]}]]
 
 
 def more_keys():

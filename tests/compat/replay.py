@@ -35,8 +35,8 @@ WAYS = 'messages', 'bytes', 'together'
 
 # What has another value in another run. Its type stays what it was.
 VARYING = {'seq', 'epoch', 'pid', 'uid', 'since', 'client', 'delivered', 'lost', 'in-flight', 'suspended', 'Epoch',
-           'Version', 'Description', 'State', 'StateReason', 'Frames', 'Lost', 'Subscribers', 'Mode', 'buffers', 'buffer', 'value',
-           'device-sequence'}
+           'Version', 'Description', 'State', 'StateReason', 'Frames', 'Lost', 'Subscribers', 'Mode', 'buffers',
+           'buffer', 'value', 'device-sequence'}
 # News that need not come again, or not so often.
 OPTIONAL = {'Lost', 'Suspended', 'Resumed', 'KeyframeWanted', 'ListChanged', 'Changed'}
 
