@@ -55,5 +55,6 @@ int source_take_name(Source *s, const SourcePublishOptions *options) {
                 return 0;
         }
         fb_try(registry_add(&s->api->sources, &s->entry, s->name));
-        return source_export(s);
+        source_show(s);
+        return 0;
 }
