@@ -257,7 +257,7 @@ static int method_who(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
 static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         if (strcmp(property, "Features") == 0)
-                return sd_bus_message_append(reply, "as", 3, "replay", "max-rate", "causal");
+                return sd_bus_message_append(reply, "as", 4, "replay", "max-rate", "causal", "share");
         return sd_bus_message_append(
                         reply, "s", strcmp(property, "Version") == 0 ? FB_VERSION : ((Api *)userdata)->epoch);
 }

@@ -75,6 +75,18 @@ class Examples(fbtest.TestCase):
             for pts, row in seen.items():
                 self.assertEqual(row, published.get(pts, 'never published'), viewer.argv)
 
+    def test_handed_on(self):
+        """What is seen by a program that was given a channel, of one that has ended."""
+        publisher = self.publish('--rate', '60')
+        viewer = self.start('09-share', '--frames', '12', 'moving')
+        self.assertEqual(viewer.wait(15), 0, viewer.log())
+        self.assertEqual(publisher.stop(), -15)
+        published, _ = lines(publisher.out().rsplit('\n', 1)[0], False)
+        seen, _ = lines(viewer.out(), True)
+        self.assertEqual(len(seen), 12)
+        for pts, row in seen.items():
+            self.assertEqual(row, published.get(pts, 'never published'))
+
     def test_latest_only(self):
         self.publish('--rate', '60')
         viewer = self.start('06-latest-only', '--frames', '8', '--work', '100', 'moving')
@@ -118,7 +130,8 @@ class Examples(fbtest.TestCase):
         self.assertEqual(len(publisher.out().splitlines()), 20)
 
     def test_no_such_source(self):
-        for name in '01-subscribe-sdbus', '02-subscribe-gdbus', '03-subscribe.py', '04-subscribe', '06-latest-only':
+        for name in '01-subscribe-sdbus', '02-subscribe-gdbus', '03-subscribe.py', '04-subscribe', '06-latest-only', \
+                '09-share':
             with self.subTest(name):
                 viewer = self.start(name, 'nothing')
                 self.assertEqual(viewer.wait(15), 1)
