@@ -16,6 +16,7 @@ sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', n
 import fbtest  # noqa: E402
 import programs  # noqa: E402
 import pulsevideo  # noqa: E402
+import tap  # noqa: E402
 from gi.repository import Gio, GLib  # noqa: E402
 from programs import PATTERN  # noqa: E402
 
@@ -121,6 +122,34 @@ class Watching(Test):
             self.assertEqual(data, b''.join(w.to_bytes(8, sys.byteorder) for w in words))
             self.assertEqual([(c[0], c[1], len(c[2])) for c in control], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, 4)])
             os.close(int.from_bytes(control[0][2], sys.byteorder))
+
+    def test_nothing_but_sealed_memory(self):
+        """Of a source that lends its buffers: to viewers the one copy that nobody can change."""
+        self.start()
+        publisher = self.published('clip', '--leased', '--rate', 50, '--size', '64x48')
+        beside = self.client('clip', 'peer', '--window', 16, '--opt', 'memory=as:leased')
+        beside.wait_frames(3)
+        for interface in INTERFACES:
+            viewer = self.viewer('clip', interface).attach()
+            for _ in range(6):
+                self.made_as(publisher, viewer.read(), 1)       # looks at the seals, too
+        beside.wait_frames(len(beside.frames()) + 3)
+        self.assertEqual({f['memory'] for f in beside.frames()}, {'leased'})
+        beside.quit()
+
+    def test_first_value_of_the_answer(self):
+        """Before 2020 Attach returned the socket alone: who reads no further gets on."""
+        self.start({'bars': PATTERN})
+        conn = self.bus.connect()
+        viewer = self.viewer('bars', 2, conn)
+        call = Gio.DBusMessage.new_method_call('org.framebus', self.resolve('bars'), 'com.stbtester.VideoSource2',
+                                               'Attach')
+        reply, _serial = conn.send_message_with_reply_sync(call, Gio.DBusSendMessageFlags.NONE, 20000, None)
+        self.assertEqual(reply.get_signature()[0], 'h')
+        self.assertEqual((reply.get_body().get_child_value(0).get_handle(), reply.get_num_unix_fds()), (0, 1))
+        viewer.socket = socket.socket(fileno=reply.get_unix_fd_list().steal_fds()[0])
+        for _ in range(3):
+            viewer.read().close()
 
     def test_another_user(self):
         fbtest.need_root()
@@ -281,6 +310,37 @@ class OldName(Test):
                 self.assertEqual(lines[:2], [raw_caps('NV12', 320, 240, 30)] * 2)
                 self.assertEqual(len(lines), 12)
         fbtest.wait_until(lambda: not self.who(), what='nobody watches')
+
+    def test_two_of_them(self):
+        """At the same path, so that the unique names tell them apart: those are what proxies call."""
+        sizes = {'one': '64x48', 'two': '80x60'}
+        self.start({name: programs.pattern(size) + f'PulseVideo={name}\n' for name, size in sizes.items()})
+        said = []
+        relay = self.enter(tap.Tap(f'{self.bus.base}/bus', on_said=lambda _session, _link, by_client, what:
+                                   said.append((by_client, what))))
+        owners = {}
+        for name, size in sizes.items():
+            legacy = NAME.replace('dev_video0', name)
+            owners[name] = fbtest.wait_until(lambda legacy=legacy: self.bus.owner(legacy), what=legacy)
+            status, out, err = fbtest.run(
+                ['/usr/bin/python3', os.path.join(HERE, 'pulsevideo.py'), legacy, PATH],
+                env={'DBUS_SESSION_BUS_ADDRESS': relay.address})
+            self.assertEqual(status, 0, err)
+            self.assertIn('width=(int){}, height=(int){}'.format(*size.split('x')), out.splitlines()[1])
+        called = [m.get('destination') for by_client, m in said
+                  if by_client and not isinstance(m, bytes) and m.is_('call', member='Attach')]
+        self.assertEqual(called, list(owners.values()))
+        self.assertEqual(len({*owners.values(), self.bus.owner('org.framebus')}), 3)
+
+    if fbtest.count(0, 1):
+        def test_nothing_comes(self):
+            """After 20 s Attach is answered by the error that such programs try again at."""
+            self.start()
+            publisher = self.publisher('clip', '--rate', 30, '--no-format')
+            publisher.wait_event('published')
+            fbtest.wait_until(lambda: self.source_get('clip', 'Modes'))
+            self.raises('org.freedesktop.DBus.Error.TimedOut', self.viewer('clip').attach, 60000, text='clip.*20 s')
+            self.assertEqual(self.who(), [])
 
     def test_is_not_there_unasked(self):
         self.start({'bars': PATTERN})
