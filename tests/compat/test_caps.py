@@ -116,8 +116,9 @@ class Caps(programs.TestCase):
                     found = Gst.Caps.from_string(self.see(fourcc, width, height, data, planes, info.size))
                     self.assertTrue(found.is_fixed())
                     again = GstVideo.VideoInfo.new_from_caps(found)
-                    self.assertEqual((again.finfo.name, again.width, again.height, again.fps_n, again.fps_d, again.size),
-                                     (name, width, height, 30000, 1001, info.size))
+                    self.assertEqual((again.finfo.name, again.width, again.height, again.size),
+                                     (name, width, height, info.size))
+                    self.assertEqual((again.fps_n, again.fps_d), (30000, 1001))
 
     def test_compressed(self):
         self.start()
