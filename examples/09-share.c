@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Hands on what it may see: it subscribes, makes a second channel for the same source, and gives that to another
- * program, which needs neither a bus nor a right of its own. Here that is this one, executed anew without any
- * environment; over a socket (SCM_RIGHTS) it could be anybody. The first one has ended by then.
+ * Hands on what it may see: it subscribes, makes a second channel for the same source, and gives that to
+ * another program, which needs neither a bus nor a right of its own. Here that is this one, executed anew
+ * without any environment; over a socket (SCM_RIGHTS) it could be anybody. The first one has ended by then.
  *
  * Run: 09-share [--frames N] SOURCE, with libframebus's way of finding a broker.
- * Prints a line a frame, as 04 does: seq pts format WxH and the CRC-32 of each plane. Status 0 after N frames.
+ * Prints a line a frame, as 04 does: seq pts format WxH and the CRC-32 of each plane. Status 0 after N
+ * frames.
  */
 #include <framebus.h>
 
@@ -52,8 +53,8 @@ static void on_frame(framebus_subscription *sub, framebus_frame *frame, void *us
                 return;
         framebus_fourcc_to_string(mode->fourcc, fourcc);
         fourcc[strcspn(fourcc, " ")] = '\0';
-        printf("%" PRIu64 " %" PRIu64 " %s %ux%u", framebus_frame_get_seq(frame), framebus_frame_get_pts_ns(frame),
-               fourcc, mode->width, mode->height);
+        printf("%" PRIu64 " %" PRIu64 " %s %ux%u", framebus_frame_get_seq(frame),
+               framebus_frame_get_pts_ns(frame), fourcc, mode->width, mode->height);
         for (size_t i = 0; i < framebus_frame_get_n_planes(frame); i++)
                 if (framebus_frame_map(frame, i, &data, &size) >= 0)
                         printf(" %08x", crc32_of(data, size));
