@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 
 int fd_dup_cloexec(int fd_borrow) {
@@ -74,6 +75,8 @@ int fd_get_unread(int fd_borrow, int *ret_bytes) {
         return ioctl(fd_borrow, SIOCOUTQ, ret_bytes) < 0 ? -errno : 0;
 }
 
+static struct rlimit original; /* of zeros: not raised so far */
+
 uint64_t fd_raise_limit(uint64_t wanted) {
         struct rlimit rl;
 
@@ -81,8 +84,21 @@ uint64_t fd_raise_limit(uint64_t wanted) {
                 return 0;
         if (rl.rlim_cur >= wanted)
                 return rl.rlim_cur;
+        if (original.rlim_max == 0)
+                original = rl;
         rl.rlim_cur = wanted < rl.rlim_max ? wanted : rl.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &rl);
         (void)getrlimit(RLIMIT_NOFILE, &rl);
         return rl.rlim_cur;
+}
+
+uint64_t fd_lower_limit(void) {
+        struct rlimit rl;
+        uint64_t before;
+
+        if (original.rlim_max == 0 || getrlimit(RLIMIT_NOFILE, &rl) < 0)
+                return 0;
+        before = rl.rlim_cur;
+        rl.rlim_cur = FB_MIN(original.rlim_cur, rl.rlim_max);
+        return setrlimit(RLIMIT_NOFILE, &rl) < 0 ? 0 : before;
 }

@@ -26,3 +26,7 @@ int fd_get_unread(int fd_borrow, int *ret_bytes);
 
 /* Raises the soft RLIMIT_NOFILE to @wanted, at most to the hard limit. Returns the soft limit in force. */
 uint64_t fd_raise_limit(uint64_t wanted);
+
+/* Back to the soft limit that was in force before it was raised first, for a child to inherit. Returns the
+ * one that was in force until now: for fd_raise_limit(). 0: it was never raised. */
+uint64_t fd_lower_limit(void);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "base/log.h"
 #include "broker/api/legacy.h"
 #include "broker/api/source.h"
+#include "broker/config-limits.h"
 #include "broker/config.h"
 
 static WorkerSpec make_spec(const Feeds *f, const char *const *argv, const char *request) {
@@ -60,6 +62,21 @@ static void add_configured(Feeds *f, const Config *config) {
                 if (s && c->pulsevideo && (r = legacy_name_new(s, c->pulsevideo)) < 0)
                         log_warning("source %s: PulseVideo=%s: %s", c->name, c->pulsevideo, strerror(-r));
         }
+}
+
+/* Half of the descriptors that the broker can have at all is for what is bounded otherwise. */
+static int load_limits(Api *api, const char *const *folders, size_t n) {
+        uint64_t *descriptors = &api->quota.limits.max[QUOTA_DESCRIPTORS];
+        _cleanup_free_ char *error = NULL;
+        struct rlimit rl;
+        int r;
+
+        r = config_load_limits(folders, n, &api->quota.limits, &error);
+        if (error)
+                log_warning("%s", error);
+        if (getrlimit(RLIMIT_NOFILE, &rl) >= 0)
+                *descriptors = FB_MIN(*descriptors, rl.rlim_cur / 2);
+        return r;
 }
 
 static int load_config(Feeds *f, const char *const *folders, size_t n) {
@@ -169,7 +186,9 @@ int feeds_init(Feeds *f, Api *api, const char *config_folder) {
                 if (of_system)
                         folders[n++] = FB_SYSCONFDIR "/framebus";
         }
-        r = load_config(f, folders, n);
+        r = load_limits(api, folders, n);
+        if (r >= 0)
+                r = load_config(f, folders, n);
         if (r < 0 || !of_system)
                 return r;
         memory = make_memory(api);

@@ -17,7 +17,6 @@
 #define FB_PEER_FDS_MAX            256u /* unread, on all channels: far below RLIMIT_NOFILE (soft: 1024) */
 #define FB_CHANNELS_PER_CONNECTION 16u
 #define FB_SUBSCRIPTIONS_PER_UID   128u
-#define FB_SOURCES_PER_UID         32u  /* published */
 #define FB_MEMORIES_MAX            4u
 #define FB_SEQS_MAX                4096u /* in one Release */
 #define FB_WISHES_MAX              16u   /* kinds of memory in one request */

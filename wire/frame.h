@@ -52,6 +52,7 @@ struct Frame {
         uint32_t n_fds, n_planes;
         int fds[FB_MEMORIES_MAX]; /* borrowed from the home */
         Plane planes[FB_PLANES_MAX];
+        uint64_t bytes; /* of all its memories, where they were judged (import.h) */
         FrameMeta meta;
 
         /* The same picture in sealed memory, for those who need it; a reference, or NULL. */

@@ -40,14 +40,18 @@ static int judge_use(const Frame *f, const char **ret_why) {
                                             : (*ret_why = "a memory that no plane is in", FB_E_INVALID_FRAME);
 }
 
-int import_judge_frame(const Frame *f, const Mode *mode, uint32_t kinds, const char **ret_why) {
+int import_judge_frame(Frame *f, const Mode *mode, uint32_t kinds, const char **ret_why) {
         uint64_t sizes[FB_MEMORIES_MAX];
         uint64_t modifier = f->meta.present & FRAME_META_MODIFIER ? f->meta.modifier : mode->modifier;
         uint32_t kind = frame_get_memory_kind(f);
 
         fb_try(judge_kind(f, kind, kinds, ret_why));
-        for (uint32_t i = 0; i < f->n_fds; i++)
+        f->bytes = 0;
+        for (uint32_t i = 0; i < f->n_fds; i++) {
                 fb_try(judge_memory(kind, f->fds[i], &sizes[i], ret_why));
+                if (__builtin_add_overflow(f->bytes, sizes[i], &f->bytes))
+                        return *ret_why = "memories that are larger than can be", FB_E_INVALID_MEMORY;
+        }
         fb_try(format_judge_planes(mode->fourcc, modifier, mode->width, mode->height, f->planes, f->n_planes,
                                    sizes, f->n_fds, ret_why));
         return judge_use(f, ret_why);

@@ -12,4 +12,4 @@
  * Returns 0, FB_E_INVALID_MEMORY, FB_E_NOT_SEALED (a seal is missing, or another kind was expected) or
  * FB_E_INVALID_FRAME, with @ret_why for people.
  */
-int import_judge_frame(const Frame *f, const Mode *mode, uint32_t kinds, const char **ret_why);
+int import_judge_frame(Frame *f, const Mode *mode, uint32_t kinds, const char **ret_why);

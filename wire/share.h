@@ -10,8 +10,8 @@
 
 /* The most that one may have in all. @free is what nobody has, @own what it has already, @n how many have
  * some, itself among them even if it has nothing yet. */
-static inline uint32_t share_limit(uint32_t free, uint32_t own, uint32_t n) {
-        uint32_t share = (uint32_t)(((uint64_t)free + own) / ((uint64_t)n + 1));
+static inline uint64_t share_limit(uint64_t free, uint64_t own, uint64_t n) {
+        uint64_t share = (free + own) / (n + 1);
 
         return share == 0 && own == 0 && free > 0 ? 1 : share;
 }

@@ -77,6 +77,7 @@ void window_sent(Window *w, const WindowEntry *e, uint64_t now_ns) {
         if (w->n == 0)
                 w->returned_ns = now_ns;
         *window_at(w, w->n++) = *e;
+        w->bytes += e->bytes;
 }
 
 static void window_take(Window *w, uint32_t i, uint64_t now_ns, WindowEntry *ret_entry) {
@@ -86,6 +87,7 @@ static void window_take(Window *w, uint32_t i, uint64_t now_ns, WindowEntry *ret
         *window_at(w, 0) = (WindowEntry){ 0 };
         w->head = (w->head + 1) % FB_WINDOW_MAX;
         w->n--;
+        w->bytes -= ret_entry->bytes;
         w->returned_ns = now_ns;
         w->ever_returned = true;
 }

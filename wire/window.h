@@ -26,11 +26,13 @@ typedef struct WindowEntry {
         uint64_t pts_ns;  /* of the frame, for latency */
         uint64_t cookie;  /* of the message, for errors that answer it; 0: none */
         void *frame;      /* a reference owned by this entry, or NULL */
+        uint64_t bytes;   /* of its memory */
 } WindowEntry;
 
 typedef struct Window {
         WindowEntry entries[FB_WINDOW_MAX]; /* ring, oldest at head */
         uint32_t head, n;
+        uint64_t bytes; /* of all in flight */
         uint32_t size; /* the window: 1 to FB_WINDOW_MAX */
         bool latest;   /* drop=latest */
         uint64_t min_interval_ns; /* of max-rate; 0: none */

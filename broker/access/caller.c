@@ -44,6 +44,7 @@ static void caller_free(Caller *c) {
         sd_event_source_disable_unref(c->ask_later);
         receipt_deinit(&c->receipt);
         fd_account_close(&c->account);
+        quota_charge_clear(&c->charge);
         free(c->unique_name);
         free(c);
 }
@@ -136,6 +137,11 @@ static int read_credentials(sd_bus_message *m, Caller *c) {
 
 static void release_next(Caller *c);
 
+/* For the calls that are held. FB_E_LIMIT: they are more than may be. */
+static int charge(Caller *c) {
+        return c->charge.quota ? quota_charge_set(&c->charge, QUOTA_CALLS, c->n_held, &c->refusal) : 0;
+}
+
 static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Caller *c = userdata;
 
@@ -146,6 +152,8 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
                 return 0;
         }
         fd_account_open(&c->account, c->callers->ledger, c->uid);
+        if (c->callers->quota)
+                (void)quota_charge_open(&c->charge, c->callers->quota, c->uid);
         release_next(c);
         return 0;
 }
@@ -295,6 +303,7 @@ static void release_next(Caller *c) {
                         c->expected = sd_bus_message_ref(h->message);
                 held_free(h);
                 c->n_held--;
+                (void)charge(c);
                 if (c->expected) {
                         c->state = CALLER_DRAINING;
                         return;
@@ -345,8 +354,18 @@ static Caller *caller_new(Callers *cs, const char *unique_name) {
         return c;
 }
 
+static int refuse(Caller *c, sd_bus_message *m, int r) {
+        char text[QUOTA_TEXT_MAX];
+
+        if (r < 0)
+                return r;
+        return sd_bus_reply_method_errorf(m, FB_ERROR_LIMITS_EXCEEDED, "%s",
+                                          quota_refusal_to_string(&c->refusal, text));
+}
+
 static int hold(Caller *c, sd_bus_message *m, List *where) {
         HeldMessage *h;
+        int r;
 
         if (c->n_held >= CALLER_HELD_MAX)
                 return sd_bus_reply_method_errorf(
@@ -360,7 +379,12 @@ static int hold(Caller *c, sd_bus_message *m, List *where) {
         h->message = sd_bus_message_ref(m);
         list_append(where, &h->link);
         c->n_held++;
-        return 1;
+        r = charge(c);
+        if (r == 0)
+                return 1;
+        held_free(h);
+        c->n_held--;
+        return refuse(c, m, r);
 }
 
 int caller_wait_for_room(Caller *c, sd_bus_message *m) {

@@ -24,6 +24,7 @@
 #include <systemd/sd-bus.h>
 
 #include "base/list.h"
+#include "broker/access/quota.h"
 #include "broker/access/receipt.h"
 #include "wire/fd-ledger.h"
 
@@ -50,6 +51,8 @@ typedef struct Caller {
         List waiting; /* of HeldMessage::link: had their turn and found no room; ahead of those held */
         List held;    /* of HeldMessage::link, in order */
         unsigned int n_held; /* in both */
+        QuotaCharge charge;  /* for these, once it is known whose they are */
+        QuotaRefusal refusal; /* the last one */
         sd_bus_message *expected; /* queued again and not seen again yet */
         sd_bus_slot *credentials_slot;
         Receipt receipt;
@@ -67,6 +70,7 @@ typedef struct CallersHandler {
 struct Callers {
         sd_bus *bus;      /* borrowed */
         FdLedger *ledger; /* borrowed */
+        Quota *quota;     /* borrowed; NULL: nobody is charged for calls that are held */
         const CallersHandler *handler;
         void *userdata;
         List callers;

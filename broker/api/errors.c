@@ -44,3 +44,10 @@ int api_error(sd_bus_error *ret_error, int r, const char *format, ...) {
         text_trim(message); /* cut inside of a character it could not be sent at all */
         return sd_bus_error_set(ret_error, names[r], message);
 }
+
+int api_refuse(sd_bus_error *ret_error, const QuotaRefusal *why) {
+        char text[QUOTA_TEXT_MAX];
+
+        return api_error(ret_error, FB_E_LIMIT, "%s%s", quota_refusal_to_string(why, text),
+                         why->kind == QUOTA_WINDOW_BYTES ? ": ask for a smaller window or mode" : "");
+}

@@ -54,6 +54,7 @@ static int connect_bus(LegacyName *n) {
                 r = sd_bus_add_filter(n->bus, &n->filter_slot, legacy_filter, api);
         if (r >= 0)
                 r = callers_init(&n->callers, n->bus, &n->ledger, &callers_handler, n);
+        n->callers.quota = &api->quota;
         if (r >= 0)
                 r = legacy_add_vtables(n->bus, n->object_slots, FB_PATH_LEGACY, n->source);
         if (r >= 0)

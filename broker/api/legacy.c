@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "broker/api/charges.h"
 #include "broker/api/errors.h"
 
 static LegacyViewer *of_subscriber(Subscriber *s) {
@@ -67,6 +68,8 @@ static int out_check_room(Subscriber *sub, uint32_t n_fds, LossReason *ret_why) 
         Caller *c = v->call ? callers_find(v->callers, v->client) : NULL;
         int r = v->conduit.conduit.ops->check_room(&v->conduit.conduit, n_fds);
 
+        if (r >= 0 && !charges_allow_frame(&v->charge, v->source, sub))
+                r = -EDQUOT;
         if (r >= 0 && (!c || fd_account_check_reply(&c->account)))
                 return 0;
         *ret_why = r == -EDQUOT ? LOSS_QUOTA : LOSS_NO_CREDIT;
@@ -181,6 +184,7 @@ static void viewer_release(LegacyViewer *v) {
         list_remove(&v->link);
         forget_call(v);
         legacy_conduit_deinit(&v->conduit);
+        quota_charge_clear(&v->charge);
         free(v->source_name);
         free(v->source_path);
         free(v->client);
@@ -197,7 +201,6 @@ LegacyViewer *legacy_viewer_free(LegacyViewer *v) {
         Caller *c;
 
         detach(v);
-        quota_return(&api->quota, v->uid, QUOTA_SUBSCRIPTIONS);
         c = callers_find(v->callers, v->client);
         if (c) {
                 c->n_channels--;
@@ -247,7 +250,8 @@ static int viewer_alloc(Source *s, Callers *callers, const Caller *c, sd_bus_mes
 }
 
 /* The quota is the last step that can fail. */
-static int open_socket(LegacyViewer *v, unsigned int version, sd_bus_error *ret_error) {
+static int open_socket(LegacyViewer *v, const Source *s, const Mode *mode, unsigned int version,
+                       sd_bus_error *ret_error) {
         PeerRefusal why;
         int ours, r;
 
@@ -260,14 +264,7 @@ static int open_socket(LegacyViewer *v, unsigned int version, sd_bus_error *ret_
                 return api_error(ret_error, r, "%u of %u %s are in use", why.used, why.max,
                                  why.share ? "channels that are your user's share" :
                                              "file descriptors on channels");
-        if (r < 0)
-                return r;
-        r = quota_charge(&v->api->quota, v->uid, QUOTA_SUBSCRIPTIONS);
-        if (r > 0)
-                return api_error(ret_error, r,
-                                 "user %u has %u subscriptions, the most that one user may have", v->uid,
-                                 FB_SUBSCRIPTIONS_PER_UID);
-        return r;
+        return r < 0 ? r : charges_begin(&v->charge, s, v->uid, true, 1, mode, ret_error);
 }
 
 int legacy_viewer_new(Source *s, Callers *callers, Caller *c, sd_bus_message *m, unsigned int version,
@@ -292,7 +289,7 @@ int legacy_viewer_new(Source *s, Callers *callers, Caller *c, sd_bus_message *m,
         if (r >= 0)
                 r = viewer_alloc(s, callers, c, m, &v);
         if (r >= 0)
-                r = open_socket(v, version, ret_error);
+                r = open_socket(v, s, &mode, version, ret_error);
         if (r < 0)
                 return r;
         if (version == 1)

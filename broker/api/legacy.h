@@ -27,6 +27,7 @@ typedef struct LegacyViewer {
         uid_t uid;
         pid_t pid;
         uint64_t since_ns;
+        QuotaCharge charge;
         LegacyConduit conduit;
         sd_bus_message *call; /* Attach, until it is answered; */
         int theirs;           /* and what it will be answered with */

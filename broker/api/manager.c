@@ -100,6 +100,7 @@ static int method_publish(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         _cleanup_close_ int channel = -1;
         Api *api = userdata;
         Caller *c = callers_of(&api->callers, m);
+        QuotaRefusal why;
         Source *s;
         int r;
 
@@ -115,16 +116,14 @@ static int method_publish(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
                 return caller_wait_for_room(c, m);
         o.owner = c->unique_name;
         o.uid = c->uid;
-        r = source_new_published(api, &o, &s, &channel);
+        r = source_new_published(api, &o, &s, &channel, &why);
         if (r == FB_E_INVALID_NAME)
                 return api_error(ret_error, r,
                                  "a name is 1 to %u characters out of [A-Za-z0-9._:-], not beginning with a "
                                  "dot",
                                  FB_NAME_MAX);
         if (r == FB_E_LIMIT)
-                return api_error(ret_error, r,
-                                 "user %u publishes %u sources, the most that one user may publish", c->uid,
-                                 FB_SOURCES_PER_UID);
+                return api_refuse(ret_error, &why);
         if (r > 0)
                 return api_error(ret_error, r, "the name '%s' has an owner already", o.name);
         if (r < 0)
@@ -309,6 +308,7 @@ static int make_epoch(Api *api) {
 
 int api_init(Api *api, sd_event *event, sd_bus *bus, const ApiConfig *config, const ApiHandler *handler,
              void *userdata) {
+        QuotaLimits limits;
         int r;
 
         *api = (Api){ .event = event, .bus = bus, .config = *config, .handler = handler };
@@ -320,13 +320,15 @@ int api_init(Api *api, sd_event *event, sd_bus *bus, const ApiConfig *config, co
         list_init(&api->viewers);
         list_init(&api->legacy_names);
         peer_budget_init(&api->peer_budget, config->system ? PEER_SHARED_BY_ALL : api->access.own);
-        quota_init(&api->quota);
+        quota_limits_init(&limits);
+        quota_init(&api->quota, &limits, config->system ? (uid_t)-1 : api->access.own);
         fd_ledger_init(&api->ledger, config->system ? (uid_t)-1 : api->access.own);
         r = make_epoch(api);
         if (r >= 0) /* before that of the callers is added: it comes behind it */
                 r = sd_bus_add_filter(bus, &api->legacy_slot, legacy_filter, api);
         if (r >= 0)
                 r = callers_init(&api->callers, bus, &api->ledger, &callers_handler, api);
+        api->callers.quota = &api->quota;
         if (r >= 0)
                 r = sd_bus_add_filter(bus, &api->errors_slot, subscriptions_on_error, api);
         if (r >= 0)

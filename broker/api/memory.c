@@ -57,8 +57,23 @@ uint32_t memory_get_accepted(const Options *o) {
         return 1u << o->memory | (memory_list_get_mask(&o->memories) & SEALED);
 }
 
+#define SPARE_BUFFERS 3u /* one to fill, one under way, and the newest, which is kept */
+
+/* As many of @n as its publisher may lend, with those that it needs besides. When they are all lent it says
+ * so (WantBuffer), and who has held one longest gives way. */
+static uint32_t limit_buffers(const Source *s, uint32_t n) {
+        uint64_t max;
+
+        if (!s->charge.quota || s->frame_bytes == 0)
+                return n;
+        max = quota_charge_get_max(&s->charge, QUOTA_BUFFER_BYTES) / s->frame_bytes;
+        max = max > SPARE_BUFFERS ? max - SPARE_BUFFERS : 1;
+        return n > 0 && n > max ? (uint32_t)max : n;
+}
+
 void memory_start(Source *s, const Mode *mode) {
-        Start start = { .mode = *mode, .memories = s->stream.memories, .n_buffers = s->stream.n_buffers };
+        Start start = { .mode = *mode, .memories = s->stream.memories,
+                        .n_buffers = limit_buffers(s, s->stream.n_buffers) };
 
         if (s->publication)
                 publication_start(s->publication, &start);
@@ -77,4 +92,23 @@ void memory_on_retire(Stream *stream, uint64_t slots, bool revoked) {
 
         if (s->publication)
                 publication_retire(s->publication, slots, revoked);
+}
+
+int memory_on_buffers(Publication *p, uint64_t bytes, uint32_t n_fds, const char **ret_why, void *userdata) {
+        Source *s = userdata;
+        QuotaRefusal why;
+        int r;
+
+        if (!s->charge.quota)
+                return 0; /* a capture program of ours: who watches is charged */
+        r = quota_charge_set(&s->charge, QUOTA_BUFFER_BYTES, bytes, &why);
+        if (r == 0)
+                r = quota_charge_set(&s->charge, QUOTA_DESCRIPTORS, 1 + n_fds, &why);
+        if (r != 0)
+                *ret_why = quota_refusal_to_string(&why, s->buffers_why);
+        return r;
+}
+
+void memory_on_want_buffer(Publication *p, void *userdata) {
+        stream_take_back(&((Source *)userdata)->stream);
 }

@@ -17,6 +17,10 @@ uint32_t memory_get_accepted(const Options *o);
 void memory_start(Source *s, const Mode *mode);
 
 /* For the publication's handler, and the stream's. */
+/* Its publisher's buffers have so many bytes and descriptors. */
+int memory_on_buffers(Publication *p, uint64_t bytes, uint32_t n_fds, const char **ret_why, void *userdata);
+/* It has no buffer to fill. */
+void memory_on_want_buffer(Publication *p, void *userdata);
 void memory_on_said(Publication *p, uint32_t kinds, void *userdata);
 void memory_on_renewed(Publication *p, uint64_t slot, void *userdata);
 void memory_on_retire(Stream *stream, uint64_t slots, bool revoked);

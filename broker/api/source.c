@@ -17,18 +17,13 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "broker/api/errors.h"
+#include "broker/api/charges.h"
 #include "broker/api/memory.h"
 #include "interfaces/names.h"
 
-typedef struct WaitingCall {
-        List link; /* Source::calls */
-        sd_bus_message *message;
-} WaitingCall;
-
 static const PublicationHandler publication_handler;
 
-static void source_update_busy(Source *s) {
+void source_update_busy(Source *s) {
         bool busy = s->worker && (worker_is_running(s->worker) || !list_is_empty(&s->calls));
 
         if (busy == s->busy)
@@ -39,65 +34,6 @@ static void source_update_busy(Source *s) {
         else
                 s->api->n_busy_sources--;
         api_activity(s->api);
-}
-
-static void linger(Source *s);
-
-/* ---- calls that wait for the modes ---- */
-
-void source_answer_calls(Source *s, const char *reason) {
-        List calls = LIST_INIT(calls);
-        WaitingCall *c, *tmp;
-
-        s->modes_timeout = sd_event_source_disable_unref(s->modes_timeout);
-        s->n_calls = 0;
-        list_for_each_safe(c, tmp, &s->calls, link) {
-                list_remove(&c->link);
-                list_append(&calls, &c->link);
-        }
-        list_for_each_safe(c, tmp, &calls, link) {
-                sd_bus_error error = SD_BUS_ERROR_NULL;
-                int r;
-
-                list_remove(&c->link);
-                (void)sd_bus_message_rewind(c->message, 1);
-                if (reason)
-                        r = api_error(&error, FB_E_SOURCE_FAILED, "source '%s': %s", s->name, reason);
-                else if (sd_bus_message_is_method_call(c->message, FB_IFACE_CONTROLS, NULL))
-                        r = controls_call(s, c->message, &error);
-                else
-                        r = source_call(s, c->message, &error);
-                if (sd_bus_error_is_set(&error))
-                        (void)sd_bus_reply_method_error(c->message, &error);
-                else if (r < 0)
-                        (void)sd_bus_reply_method_errno(c->message, r, NULL);
-                sd_bus_error_free(&error);
-                sd_bus_message_unref(c->message);
-                free(c);
-        }
-        source_update_busy(s);
-}
-
-static int on_modes_timeout(sd_event_source *e, uint64_t usec, void *userdata) {
-        source_answer_calls(userdata, "it did not say within 15 s what it can do");
-        linger(userdata);
-        return 0;
-}
-
-int source_wait_for_modes(Source *s, sd_bus_message *m, sd_bus_error *ret_error) {
-        WaitingCall *c;
-
-        if (s->n_calls >= SOURCE_CALLS_MAX)
-                return api_error(ret_error, FB_E_LIMIT, "%u calls wait for source '%s' to say what it can do",
-                                 s->n_calls, s->name);
-        c = calloc(1, sizeof *c);
-        if (!c)
-                return -ENOMEM;
-        c->message = sd_bus_message_ref(m);
-        list_append(&s->calls, &c->link);
-        s->n_calls++;
-        source_probe(s);
-        return 1;
 }
 
 /* ---- the capture program ---- */
@@ -129,7 +65,7 @@ void source_keep(Source *s) {
         linger(s);
 }
 
-static void need_program(Source *s) {
+void source_need_program(Source *s) {
         int r;
 
         s->linger = sd_event_source_disable_unref(s->linger);
@@ -137,14 +73,6 @@ static void need_program(Source *s) {
         if (r < 0)
                 stream_set_state(&s->stream, STREAM_FAILED, strerror(-r));
         source_update_busy(s);
-}
-
-void source_probe(Source *s) {
-        need_program(s);
-        if (!s->modes_timeout &&
-            sd_event_add_time_relative(s->api->event, &s->modes_timeout, CLOCK_MONOTONIC,
-                                       SOURCE_MODES_TIMEOUT_NS / NSEC_PER_USEC, 0, on_modes_timeout, s) < 0)
-                source_answer_calls(s, "no memory");
 }
 
 static void on_worker_connected(Worker *w, int fd_consume, void *userdata) {
@@ -268,6 +196,7 @@ static void on_frame(Publication *p, Frame *f, uint64_t n_skipped, void *userdat
                 if (s->worker)
                         worker_succeeded(s->worker);
         }
+        charges_frame_came(s, f);
         stream_publish(&s->stream, f, n_skipped, clock_now_ns());
 }
 
@@ -316,14 +245,18 @@ static const PublicationHandler publication_handler = {
         .frame = on_frame, .refused = on_refused,     .overrun = on_overrun, .closed = on_closed,
         .silent = on_silent, .controls = controls_on_said, .control_changed = controls_on_changed,
         .control_answered = controls_on_answered,
-        .memories = memory_on_said, .renewed = memory_on_renewed,
+        .memories = memory_on_said, .renewed = memory_on_renewed, .buffers = memory_on_buffers,
+        .want_buffer = memory_on_want_buffer,
 };
 
 /* ---- the stream's wishes ---- */
 
 static void on_start(Stream *stream, const Mode *mode) {
-        need_program(source_of_stream(stream));
-        memory_start(source_of_stream(stream), mode);
+        Source *s = source_of_stream(stream);
+
+        charges_mode_changed(s);
+        source_need_program(s);
+        memory_start(s, mode);
 }
 
 static void on_stop(Stream *stream) {
@@ -339,6 +272,8 @@ static void on_want_keyframe(Stream *stream) {
 }
 
 static void on_changed(Stream *stream, unsigned int what) {
+        if (what & STREAM_CHANGED_MODE)
+                charges_mode_changed(source_of_stream(stream));
         source_emit_changed(source_of_stream(stream), what);
 }
 
@@ -357,6 +292,7 @@ static void source_release(Source *s) {
         publication_free(s->publication);
         worker_free(s->worker);
         stream_deinit(&s->stream);
+        quota_charge_clear(&s->charge);
         free(s->commits.path);
         free(s->name);
         free(s->path);
@@ -410,7 +346,15 @@ int source_new_configured(Api *api, const char *name, const char *description, c
         return 0;
 }
 
-int source_new_published(Api *api, const SourcePublishOptions *options, Source **ret, int *ret_channel) {
+static int charge_published(Source *s, QuotaRefusal *ret_why) {
+        fb_try(quota_charge_open(&s->charge, &s->api->quota, s->owner_uid));
+        fb_try(quota_charge_set(&s->charge, QUOTA_SOURCES, 1, ret_why));
+        fb_try(quota_charge_set(&s->charge, QUOTA_CHANNELS, 1, ret_why));
+        return quota_charge_set(&s->charge, QUOTA_DESCRIPTORS, 1, ret_why);
+}
+
+int source_new_published(Api *api, const SourcePublishOptions *options, Source **ret, int *ret_channel,
+                         QuotaRefusal *ret_why) {
         _cleanup_(source_releasep) Source *s = NULL;
         _cleanup_close_ int theirs = -1;
         int ours, r;
@@ -426,10 +370,9 @@ int source_new_published(Api *api, const SourcePublishOptions *options, Source *
         if (r < 0)
                 return r;
         fb_try(publication_new(api->event, ours, &publication_handler, s, &s->publication));
-        fb_try(quota_charge(&api->quota, s->owner_uid, QUOTA_SOURCES));
+        fb_try(charge_published(s, ret_why));
         r = source_take_name(s, options);
         if (r != 0) {
-                quota_return(&api->quota, s->owner_uid, QUOTA_SOURCES);
                 registry_remove(&api->sources, &s->entry);
                 return r;
         }
@@ -447,8 +390,6 @@ void source_free(Source *s, const char *reason) {
         controls_fail_calls(s, "it is gone");
         stream_end_all(&s->stream, reason, clock_now_ns());
         owner = s->owner ? callers_find(&api->callers, s->owner) : NULL;
-        if (s->owner)
-                quota_return(&api->quota, s->owner_uid, QUOTA_SOURCES);
         if (owner) {
                 owner->n_channels--;
                 fd_account_ask(&owner->account); /* the answer may lie there unread */

@@ -26,9 +26,6 @@
 #define SOURCE_CHANGED_TEXT    (1u << 8)
 #define SOURCE_CHANGED_ALIASES (1u << 9)
 
-/* How many calls may wait for that. */
-#define SOURCE_CALLS_MAX 256u
-
 /* Where those with order=causal on the bus are told what is committed, see order.h. */
 typedef struct Commits {
         char *path; /* NULL: there are none */
@@ -48,6 +45,9 @@ struct Source {
         char *owner;    /* of a published one: unique name of who called Publish, */
         uid_t owner_uid;
         uint64_t reply_mark; /* and the answer, until it is known to be read; see caller.h */
+        QuotaCharge charge;   /* of a published one, to that user */
+        char buffers_why[QUOTA_TEXT_MAX]; /* why a buffer of it was refused */
+        uint64_t frame_bytes; /* the most that a frame has, as far as is known; see charges.h */
         uint32_t memories; /* kinds that its publisher said it can make: a mask */
         bool allow_replacement, queue; /* as its publisher said */
         bool has_description; /* the configuration's, which stays */
@@ -58,7 +58,6 @@ struct Source {
         char *logged;   /* what was logged of that last; NULL: nothing since it worked */
         bool busy;      /* counted in Api::n_busy_sources */
         List calls;     /* of WaitingCall::link: for the modes to be known */
-        unsigned int n_calls;
         sd_bus_slot *slot;
         sd_event_source *linger, *modes_timeout, *changes_timer;
         unsigned int changes; /* STREAM_CHANGED_* that were not told yet */
@@ -81,17 +80,18 @@ typedef struct SourcePublishOptions {
         bool allow_replacement, replace, queue;
 } SourcePublishOptions;
 
-/* A source that whoever holds @ret_channel feeds. FB_E_INVALID_NAME, FB_E_NAME_TAKEN, FB_E_LIMIT
- * (FB_SOURCES_PER_UID). */
-int source_new_published(Api *api, const SourcePublishOptions *options, Source **ret, int *ret_channel);
+/* A source that whoever holds @ret_channel feeds. FB_E_INVALID_NAME, FB_E_NAME_TAKEN, FB_E_LIMIT with
+ * @ret_why. */
+int source_new_published(Api *api, const SourcePublishOptions *options, Source **ret, int *ret_channel,
+                         QuotaRefusal *ret_why);
 
 /* Ends all subscriptions with @reason and frees it; the next publisher in line takes the name. */
 void source_free(Source *s, const char *reason);
 
-/* For source-names.c: */
-/* Its object is on the bus from now on. */
+/* For source-names.c: its object is on the bus from now on. */
 void source_show(Source *s);
-/* Answers everybody who waits for the modes: by doing what was asked, or, with @reason, by the error. */
+
+/* In source-calls.c: answers everybody who waits for the modes: by doing what was asked, or, with @reason, by the error. */
 void source_answer_calls(Source *s, const char *reason);
 
 /* In source-names.c: */
@@ -104,12 +104,22 @@ static inline Source *source_of_stream(Stream *s) {
         return fb_container_of(s, Source, stream);
 }
 
+/* Starts the program of a source, unless it runs. */
+void source_need_program(Source *s);
+
+/* Whether it is busy may have changed. */
+void source_update_busy(Source *s);
+
+/* In source-calls.c: */
+
 /* Starts the program of a source whose modes nobody asked for yet, to learn them. */
 void source_probe(Source *s);
 
 /* Waits with @m until the modes are known; then source_call() gets it again. 1, or negative, as a method
  * handler. */
 int source_wait_for_modes(Source *s, sd_bus_message *m, sd_bus_error *ret_error);
+
+/* In source.c: */
 
 /* A call was answered by a capture program that runs: if nobody needs it, it is kept for another moment. */
 void source_keep(Source *s);

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "broker/api/charges.h"
 #include "broker/api/errors.h"
 #include "broker/api/order.h"
 #include "broker/api/subscription.h"
@@ -30,6 +31,7 @@ static int method_release(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
                 Stream *stream = &s->source->stream;
 
                 subscriber_release(&s->subscriber, seqs, n, clock_now_ns());
+                charges_settle(&s->charge, s->source, &s->subscriber);
                 stream_reap(stream);
         }
         return sd_bus_reply_method_return(m, NULL);
@@ -47,6 +49,7 @@ static int method_release_up_to(sd_bus_message *m, void *userdata, sd_bus_error 
                 Stream *stream = &s->source->stream;
 
                 subscriber_release_up_to(&s->subscriber, seq, clock_now_ns());
+                charges_settle(&s->charge, s->source, &s->subscriber);
                 stream_reap(stream);
         }
         return sd_bus_reply_method_return(m, NULL);
@@ -82,8 +85,13 @@ static int method_set_options(sd_bus_message *m, void *userdata, sd_bus_error *r
                 r = order_judge_answer(s, o.commits, ret_error);
         if (r < 0)
                 return r;
-        if (!s->channel && bus_conduit_set_window(&s->bus, o.window, &why) != 0)
+        r = charges_set_window(&s->charge, s->source, &s->subscriber, o.window, ret_error);
+        if (r < 0)
+                return r;
+        if (!s->channel && bus_conduit_set_window(&s->bus, o.window, &why) != 0) {
+                charges_settle(&s->charge, s->source, &s->subscriber);
                 return subscription_refuse(&why, ret_error);
+        }
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = options_append_granted(reply, &o, NULL);

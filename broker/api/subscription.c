@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "broker/api/charges.h"
 #include "broker/api/errors.h"
 #include "broker/api/memory.h"
 #include "broker/api/order.h"
@@ -22,11 +23,13 @@ static Subscription *of_subscriber(Subscriber *s) {
 /* ---- the subscriber's way out ---- */
 
 static int out_check_room(Subscriber *sub, uint32_t n_fds, LossReason *ret_why) {
-        Conduit *c = &of_subscriber(sub)->conduit;
-        int r = c->ops->check_room(c, n_fds);
+        Subscription *s = of_subscriber(sub);
+        int r = s->conduit.ops->check_room(&s->conduit, n_fds);
 
-        if (r >= 0)
+        if (r >= 0 && charges_allow_frame(&s->charge, s->source, sub))
                 return 0;
+        if (r >= 0)
+                r = -EDQUOT;
         *ret_why = r == -EDQUOT ? LOSS_QUOTA : LOSS_NO_CREDIT;
         return FB_E_LIMIT;
 }
@@ -174,6 +177,7 @@ static void subscription_release(Subscription *s) {
                 peer_conduit_deinit(&s->peer);
         channel_free(s->channel);
         list_remove(&s->link);
+        quota_charge_clear(&s->charge);
         free(s->source_path);
         free(s->source_name);
         free(s->path);
@@ -193,9 +197,7 @@ Subscription *subscription_free(Subscription *s) {
                 return NULL;
         api = s->api;
         detach(s);
-        if (s->charged)
-                quota_return(&api->quota, s->uid, QUOTA_SUBSCRIPTIONS);
-        if (s->charged && s->channel) {
+        if (s->counted) {
                 Caller *c = callers_find(&api->callers, s->client);
 
                 if (c) {
@@ -242,22 +244,11 @@ static void subscription_add(Subscription *s, Source *source, Options *o, const 
         };
 
         o->n_wishes = 0;
-        s->charged = true;
         s->source = source;
         subscriber_init(&s->subscriber, &subscriber_ops, &options);
         list_append(&s->api->subscriptions, &s->link);
         stream_add(&source->stream, &s->subscriber, mode);
         api_activity(s->api);
-}
-
-static int charge(Api *api, const Caller *c, sd_bus_error *ret_error) {
-        int r = quota_charge(&api->quota, c->uid, QUOTA_SUBSCRIPTIONS);
-
-        if (r > 0)
-                return api_error(ret_error, r,
-                                 "user %u has %u subscriptions, the most that one user may have", c->uid,
-                                 FB_SUBSCRIPTIONS_PER_UID);
-        return r < 0 ? api_error(ret_error, r, "%s", "") : 0;
 }
 
 static int make_path(Subscription *s) {
@@ -303,7 +294,7 @@ int subscription_new_bus(Source *source, Caller *c, Options *o, const Mode *mode
         r = bus_conduit_init(&s->bus, api->bus, &c->account, s->client, s->path, o->window, &why);
         if (r > 0)
                 return subscription_refuse(&why, ret_error);
-        r = charge(api, c, ret_error);
+        r = charges_begin(&s->charge, source, c->uid, false, o->window, mode, ret_error);
         if (r < 0)
                 return r;
         subscription_add(s, source, o, mode);
@@ -351,12 +342,13 @@ int subscription_new_peer(Source *source, Caller *c, Options *o, const Mode *mod
                 return refuse_channel(&why, c, ret_error);
         if (r < 0)
                 return api_error(ret_error, r, "%s", "");
-        r = charge(api, c, ret_error);
+        r = charges_begin(&s->charge, source, c->uid, true, o->window, mode, ret_error);
         if (r < 0)
                 return r;
         if (o->causal)
                 peer_conduit_send_at_once(&s->peer);
         c->n_channels++;
+        s->counted = true;
         subscription_add(s, source, o, mode);
         *ret = take_ptr(s);
         return 0;

@@ -32,7 +32,8 @@ typedef struct Subscription {
         };
         Bounds bounds; /* of a share: what its options may be at most */
         bool has_commits; /* counted in Source::commits */
-        bool charged; /* on its user's account, and on its maker's for the channel, until it is freed */
+        QuotaCharge charge; /* to its user, until it is freed */
+        bool counted;       /* in Caller::n_channels of its maker */
         char ended_reason[32];
         uint64_t ended_order;
 } Subscription;

@@ -49,7 +49,7 @@ static PeerUser *find_user(PeerBooks *b, uid_t uid) {
 static int judge(const PeerBooks *b, uid_t uid, const PeerUser *u, PeerRefusal *ret_why) {
         uint32_t own = u ? u->n_channels : 0, max;
 
-        max = share_limit(FB_PEER_FDS_MAX - b->n_channels, own, b->n_users + !u);
+        max = (uint32_t)share_limit(FB_PEER_FDS_MAX - b->n_channels, own, b->n_users + !u);
         if (uid != b->unshared && own >= max) {
                 *ret_why = (PeerRefusal){ .used = own, .max = max, .share = true };
                 return FB_E_LIMIT;
@@ -118,7 +118,7 @@ static uint32_t free_for_user(const PeerBooks *b, const PeerUser *u) {
 
         if (u->uid == b->unshared)
                 return n_free_extras(b);
-        max = share_limit(n_free_extras(b), u->extras, b->n_users_extras + (u->extras == 0));
+        max = (uint32_t)share_limit(n_free_extras(b), u->extras, b->n_users_extras + (u->extras == 0));
         return max > u->extras ? max - u->extras : 0;
 }
 

@@ -38,6 +38,7 @@ typedef struct Buffer {
         uint64_t public_id;
         int fds[FB_MEMORIES_MAX]; /* as many as files */
         uint64_t seq;             /* of the frame that it is lent with */
+        uint64_t bytes;
         bool lent, retired, forgotten;
 } Buffer;
 
@@ -51,6 +52,8 @@ struct Buffers {
         const BuffersHandler *handler; /* NULL: the publisher is gone */
         void *userdata;
         unsigned int n_refs; /* the publication's, and one a frame */
+        uint64_t bytes;      /* of all */
+        uint32_t n_fds;
         Buffer slots[FB_BUFFERS_MAX];
         Retired retired[RETIRED_MAX]; /* the last ones */
         unsigned int next_retired;
@@ -67,17 +70,32 @@ Buffers *buffers_new(const BuffersHandler *handler, void *userdata) {
         return b;
 }
 
-static void drop(Buffer *buffer) {
+static void buffer_close(Buffer *buffer) {
         for (uint32_t i = 0; i < buffer->identity.n_files; i++)
                 fb_close(buffer->fds[i]);
         *buffer = (Buffer){};
+}
+
+static int resize(Buffers *b, uint64_t bytes, uint32_t n_fds, const char **ret_why) {
+        if (b->handler && b->handler->resized)
+                fb_try(b->handler->resized(bytes, n_fds, ret_why, b->userdata));
+        b->bytes = bytes;
+        b->n_fds = n_fds;
+        return 0;
+}
+
+static void drop(Buffers *b, Buffer *buffer) {
+        const char *why;
+
+        (void)resize(b, b->bytes - buffer->bytes, b->n_fds - buffer->identity.n_files, &why);
+        buffer_close(buffer);
 }
 
 static void unref(Buffers *b) {
         if (--b->n_refs > 0)
                 return;
         for (size_t i = 0; i < FB_BUFFERS_MAX; i++)
-                drop(&b->slots[i]);
+                buffer_close(&b->slots[i]);
         free(b);
 }
 
@@ -87,7 +105,7 @@ Buffers *buffers_free(Buffers *b) {
         b->handler = NULL;
         for (size_t i = 0; i < FB_BUFFERS_MAX; i++)
                 if (!b->slots[i].lent)
-                        drop(&b->slots[i]);
+                        drop(b, &b->slots[i]);
         unref(b);
         return NULL;
 }
@@ -106,7 +124,7 @@ static void give_back(Frame *f, void *userdata) {
         free(f);
         buffer->lent = false;
         if (buffer->retired || buffer->forgotten || !b->handler)
-                drop(buffer);
+                drop(b, buffer);
         if (b->handler)
                 b->handler->returned(seq, b->userdata);
         unref(b);
@@ -153,7 +171,8 @@ static Retired *find_retired(Buffers *b, uint64_t id) {
 
 static int import(Buffers *b, const Frame *f, const Identity *identity, Buffer **ret, const char **ret_why) {
         static uint64_t last_public_id; /* of all publications: receivers outlive them */
-        Buffer *free_slot = find(b, 0), buffer = { .public_id = last_public_id + 1 };
+        Buffer *free_slot = find(b, 0), buffer = { .public_id = last_public_id + 1, .bytes = f->bytes };
+        int r;
 
         if (!free_slot)
                 return *ret_why = "more than 64 buffers: forget some", FB_E_LIMIT;
@@ -161,10 +180,15 @@ static int import(Buffers *b, const Frame *f, const Identity *identity, Buffer *
                 int fd = fd_dup_cloexec(f->fds[buffer.identity.n_files]);
 
                 if (fd < 0) {
-                        drop(&buffer);
+                        buffer_close(&buffer);
                         return *ret_why = "the broker has no file descriptor for it", FB_E_LIMIT;
                 }
                 buffer.fds[buffer.identity.n_files++] = fd;
+        }
+        r = resize(b, b->bytes + f->bytes, b->n_fds + f->n_fds, ret_why);
+        if (r != 0) {
+                buffer_close(&buffer);
+                return r;
         }
         last_public_id++;
         buffer.identity = *identity;
@@ -227,6 +251,7 @@ int buffers_lend(Buffers *b, const Frame *f, Frame **ret, const char **ret_why) 
         lent->flags = f->flags;
         lent->n_fds = f->n_fds;
         lent->n_planes = f->n_planes;
+        lent->bytes = f->bytes;
         memcpy(lent->fds, buffer->fds, sizeof lent->fds);
         memcpy(lent->planes, f->planes, sizeof lent->planes);
         lent->meta = f->meta;
@@ -256,7 +281,7 @@ size_t buffers_retire(Buffers *b, uint64_t slots, bool revoked, uint64_t ret_ids
                 remember(b, buffer);
                 buffer->retired = true;
                 if (!buffer->lent)
-                        drop(buffer);
+                        drop(b, buffer);
         }
         for (size_t i = 0; revoked && i < RETIRED_MAX; i++)
                 b->retired[i].revoked = true;
@@ -270,7 +295,7 @@ void buffers_forget(Buffers *b, const uint64_t *ids, size_t n) {
                 if (buffer && buffer->lent)
                         buffer->forgotten = true;
                 else if (buffer)
-                        drop(buffer);
+                        drop(b, buffer);
         }
 }
 

@@ -22,6 +22,9 @@ typedef struct BuffersHandler {
         void (*returned)(uint64_t seq, void *userdata);
         /* In this slot (see Frame::slot) there is another buffer from now on. */
         void (*renewed)(uint64_t slot, void *userdata);
+        /* All buffers have so many bytes and descriptors from now on. If these grow: FB_E_LIMIT and why, and
+         * then they do not. NULL: they may. */
+        int (*resized)(uint64_t bytes, uint32_t n_fds, const char **ret_why, void *userdata);
 } BuffersHandler;
 
 /* NULL: no memory. */
@@ -36,7 +39,7 @@ Buffers *buffers_free(Buffers *b);
  * broker's.
  * FB_E_INVALID_FRAME: the buffer is lent, or was retired. FB_E_INVALID_MEMORY: the id was that of other
  * memory. FB_E_GONE: it was under way in a buffer that was taken back. FB_E_LIMIT: more than
- * FB_BUFFERS_MAX buffers, or no more descriptors here. With @ret_why, for people.
+ * FB_BUFFERS_MAX buffers, `resized` said so, or no more descriptors here. With @ret_why, for people.
  */
 int buffers_lend(Buffers *b, const Frame *f, Frame **ret, const char **ret_why);
 

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 
 #define PROCESS_CHANNEL_FD 3
 
@@ -159,8 +160,12 @@ static int spawn(const char *const *argv, int fd, pid_t *ret_pid) {
         r = posix_spawnattr_init(&attr);
         if (r == 0) {
                 r = spawn_prepare(&fa, &attr, fd);
-                if (r == 0)
+                if (r == 0) {
+                        uint64_t raised = fd_lower_limit(); /* for ourselves only */
+
                         r = posix_spawn(ret_pid, argv[0], &fa, &attr, (char *const *)argv, env);
+                        (void)fd_raise_limit(raised);
+                }
                 posix_spawnattr_destroy(&attr);
         }
         posix_spawn_file_actions_destroy(&fa);

@@ -74,7 +74,13 @@ static void on_renewed(uint64_t slot, void *userdata) {
         p->handler->renewed(p, slot, p->userdata);
 }
 
-static const BuffersHandler buffers_handler = { on_returned, on_renewed };
+static int on_resized(uint64_t bytes, uint32_t n_fds, const char **ret_why, void *userdata) {
+        Publication *p = userdata;
+
+        return p->handler->buffers(p, bytes, n_fds, ret_why, p->userdata);
+}
+
+static const BuffersHandler buffers_handler = { on_returned, on_renewed, on_resized };
 
 /* Makes *@f, which is not sealed, the one for receivers. */
 static int lend(Publication *p, Frame **f, const char **ret_why) {
@@ -111,6 +117,13 @@ int publication_method_forget(sd_bus_message *m, void *userdata, sd_bus_error *r
                                          "at most %u buffers in one Forget", FB_SEQS_MAX);
         if (p->buffers)
                 buffers_forget(p->buffers, ids, n);
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+int publication_method_want_buffer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Publication *p = userdata;
+
+        p->handler->want_buffer(p, p->userdata);
         return sd_bus_reply_method_return(m, NULL);
 }
 

@@ -43,6 +43,7 @@ void publication_drop_frames(Publication *p);
 int publication_method_frame(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
 int publication_method_format_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
 int publication_method_forget(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
+int publication_method_want_buffer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
 int publication_method_controls(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
 int publication_method_control_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
 int publication_method_control_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);

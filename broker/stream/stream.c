@@ -112,6 +112,26 @@ void stream_retire(Stream *s, uint64_t slots) {
         retire(s, slots, false);
 }
 
+static Subscriber *find_longest_lent(const Stream *s) {
+        uint64_t oldest = UINT64_MAX;
+        Subscriber *sub, *found = NULL;
+
+        list_for_each(sub, &s->subscribers, link)
+                if (!sub->over && subscriber_get_oldest_lent(sub) < oldest) {
+                        oldest = subscriber_get_oldest_lent(sub);
+                        found = sub;
+                }
+        return found;
+}
+
+void stream_take_back(Stream *s) {
+        Subscriber *sub;
+
+        while ((sub = find_longest_lent(s)) && !subscriber_suspend(sub, "buffers"))
+                ;
+        stream_reap(s);
+}
+
 void stream_want_keyframe(Stream *s, uint64_t now_ns) {
         if (s->asked_ns != 0 && now_ns - s->asked_ns < FB_KEYFRAME_NS)
                 return;

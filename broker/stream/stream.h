@@ -119,6 +119,12 @@ void stream_set_format(Stream *s, const Mode *mode);
 /* What a subscriber needs has changed: tells the source if need be. */
 void stream_update_needs(Stream *s);
 
+/*
+ * The publisher has no buffer to fill: who has held one longest is suspended ("buffers"), and what it has
+ * is retired; then the next, until a buffer has come back or nobody has any. Nobody else waits.
+ */
+void stream_take_back(Stream *s);
+
 /* In these slots there are other buffers from now on; nobody was sent them. */
 void stream_renew_slots(Stream *s, uint64_t slots);
 

@@ -59,9 +59,25 @@ static uint64_t slots_in_flight(const Subscriber *s) {
         return slots;
 }
 
-void subscriber_let_go(Subscriber *s) {
+uint64_t subscriber_get_oldest_lent(const Subscriber *s) {
+        uint64_t seq = UINT64_MAX;
+
         for (uint32_t i = 0; i < FB_WINDOW_MAX; i++)
-                frame_unref(take_ptr(s->window.entries[i].frame));
+                if (s->window.entries[i].frame && s->window.entries[i].seq < seq)
+                        seq = s->window.entries[i].seq;
+        return seq;
+}
+
+bool subscriber_let_go(Subscriber *s) {
+        bool was_last = false;
+
+        for (uint32_t i = 0; i < FB_WINDOW_MAX; i++) {
+                Frame *f = take_ptr(s->window.entries[i].frame);
+
+                was_last |= f && f->n_refs == 1;
+                frame_unref(f);
+        }
+        return was_last;
 }
 
 void subscriber_deinit(Subscriber *s) {
@@ -154,7 +170,7 @@ void subscriber_commit(Subscriber *s, uint64_t order) {
 
 /* The caller checked credit. False: lost. */
 static bool send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns) {
-        WindowEntry e = { .seq = f->seq, .pts_ns = f->pts_ns };
+        WindowEntry e = { .seq = f->seq, .pts_ns = f->pts_ns, .bytes = f->bytes };
         bool replayed = extra_flags & FB_FRAME_REPLAYED;
         LossReason why = LOSS_QUOTA;
         int r;
@@ -207,14 +223,16 @@ static void lose_as_suspect(Subscriber *s, uint64_t now_ns) {
                 stream_end_subscriber(s->stream, s, "undeliverable", now_ns);
 }
 
-/* It may hold what is in flight for ever: nobody waits for that, and nobody writes to it. */
-static void suspend(Subscriber *s) {
+bool subscriber_suspend(Subscriber *s, const char *reason) {
+        bool was_last;
+
         s->suspended = true;
         subscriber_drop_held(s, LOSS_SUSPENDED);
         stream_retire(s->stream, slots_in_flight(s));
-        subscriber_let_go(s);
-        if (s->ops->send_suspended(s, "no-release") < 0)
+        was_last = subscriber_let_go(s);
+        if (s->ops->send_suspended(s, reason) < 0)
                 fail(s);
+        return was_last;
 }
 
 static void hold(Subscriber *s, Frame *f, LossReason instead) {
@@ -241,7 +259,7 @@ static void ask_for_keyframe(Subscriber *s, uint64_t now_ns) {
 static void lose_delta(Subscriber *s, uint64_t now_ns) {
         if (window_is_stuck(&s->window, now_ns)) {
                 subscriber_lose(s, 1, LOSS_SUSPENDED);
-                suspend(s);
+                (void)subscriber_suspend(s, "no-release");
                 return;
         }
         subscriber_lose(s, 1, s->broken ? LOSS_KEYFRAME : LOSS_NO_CREDIT);
@@ -294,7 +312,7 @@ void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
                 break;
         case WINDOW_SUSPEND:
                 subscriber_lose(s, 1, LOSS_SUSPENDED);
-                suspend(s);
+                (void)subscriber_suspend(s, "no-release");
                 break;
         }
 }

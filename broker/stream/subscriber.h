@@ -101,8 +101,15 @@ uint32_t subscriber_get_n_buffers(const Subscriber *s);
 void subscriber_init(Subscriber *s, const SubscriberOps *ops, const SubscriberOptions *options);
 
 /* Its publisher is gone, and nobody writes to what it has: drops the references to frames in flight, not the
- * credit that they took. */
-void subscriber_let_go(Subscriber *s);
+ * credit that they took. Whether nobody else had one of them. */
+bool subscriber_let_go(Subscriber *s);
+
+/* Since which frame it has held one that is lent; UINT64_MAX: it has none. */
+uint64_t subscriber_get_oldest_lent(const Subscriber *s);
+
+/* For the stream: it may hold what is in flight for ever: nobody waits for that, and nobody writes to it.
+ * As subscriber_let_go(). */
+bool subscriber_suspend(Subscriber *s, const char *reason);
 
 /* Drops what it holds. It must have been removed from its stream. */
 void subscriber_deinit(Subscriber *s);

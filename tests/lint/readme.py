@@ -126,7 +126,7 @@ class Readme(fbtest.TestCase):
                                (r'(\d+) unless it says otherwise', 'FB_WINDOW_DEFAULT'),
                                (r'together have (\d+) frames', 'FB_BUS_FDS_MAX'),
                                (r'at most (\d+) file descriptors', 'FB_PEER_FDS_MAX'),
-                               (r'(\d+) subscriptions a user', 'FB_SUBSCRIPTIONS_PER_UID'),
+                               (r'(\d+) subscriptions and channels', 'FB_PEER_FDS_MAX'),
                                (r'(\d+) channels a bus connection', 'FB_CHANNELS_PER_CONNECTION')):
             found = re.search(sentence, ' '.join(text.split()))
             self.assertIsNotNone(found, sentence)

@@ -186,6 +186,67 @@ TEST(no_more_than_64) {
                 close(fds[i]);
 }
 
+typedef struct Bound {
+        uint64_t bytes, max;
+        uint32_t n_fds;
+} Bound;
+
+static Bound bound;
+
+static int on_resized(uint64_t bytes, uint32_t n_fds, const char **ret_why, void *userdata) {
+        if (bytes > bound.bytes && bytes > bound.max)
+                return *ret_why = "no more", FB_E_LIMIT;
+        bound.bytes = bytes;
+        bound.n_fds = n_fds;
+        return 0;
+}
+
+static int lend_bytes(Book *b, uint64_t id, int fd, uint64_t bytes, Frame **ret) {
+        Frame f = { .seq = ++b->seq,
+                    .flags = FB_MEMORY_LEASED << FB_FRAME_MEMORY_SHIFT,
+                    .n_fds = 1,
+                    .fds = { fd },
+                    .n_planes = 1,
+                    .bytes = bytes,
+                    .meta = { .present = FRAME_META_BUFFER, .buffer = id } };
+        const char *why = NULL;
+        int r = buffers_lend(b->buffers, &f, ret, &why);
+
+        if (r == FB_E_LIMIT)
+                CHECK_STR(why, "no more");
+        return r;
+}
+
+/* Counted from the first frame to the last: while somebody has it, forgotten or not. */
+TEST(bytes_are_bounded) {
+        static const BuffersHandler bounded = { on_returned, on_renewed, on_resized };
+        _cleanup_close_ int a = memfd_new("a"), b = memfd_new("b");
+        const unsigned before = n_open();
+        Frame *first, *second, *third;
+        Book book = { 0 };
+
+        bound = (Bound){ .max = 100 };
+        book.buffers = buffers_new(&bounded, &book);
+        REQUIRE_INT(lend_bytes(&book, 1, a, 60, &first), 0);
+        CHECK_INT(bound.bytes, 60);
+        CHECK_INT(lend_bytes(&book, 2, b, 41, &second), FB_E_LIMIT);
+        CHECK_INT(bound.bytes, 60);
+        CHECK_INT(n_open(), before + 1);
+        REQUIRE_INT(lend_bytes(&book, 3, b, 40, &second), 0);
+        CHECK_INT(bound.n_fds, 2);
+        buffers_forget(book.buffers, (uint64_t[]){ 1 }, 1);
+        CHECK_INT(bound.bytes, 100);
+        frame_unref(first);
+        CHECK_INT(bound.bytes, 40);
+        frame_unref(second);
+        CHECK_INT(bound.bytes, 40);
+        REQUIRE_INT(lend_bytes(&book, 3, b, 40, &third), 0);
+        CHECK_INT(bound.bytes, 40);
+        frame_unref(third);
+        book_deinit(&book);
+        CHECK_INT(n_open(), before);
+}
+
 TEST(a_buffer_that_is_lent_retires_with_its_frame) {
         _cleanup_close_ int a = memfd_new("a"), c = memfd_new("b");
         uint64_t ids[FB_BUFFERS_MAX];

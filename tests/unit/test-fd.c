@@ -171,6 +171,9 @@ TEST(the_limit_of_descriptors_goes_up_to_the_hard_one) {
         CHECK_INT(fd_raise_limit(300), 300);
         CHECK(getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_cur == 300);
         CHECK_INT(fd_raise_limit(UINT64_MAX - 1), before.rlim_max);
+        CHECK_INT(fd_lower_limit(), before.rlim_max);
+        CHECK(getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_cur == 200);
+        CHECK_INT(fd_raise_limit(before.rlim_max), before.rlim_max);
         (void)setrlimit(RLIMIT_NOFILE, &before);
 }
 

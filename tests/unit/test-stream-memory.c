@@ -257,6 +257,54 @@ TEST(who_is_suspended_keeps_its_buffers_for_itself) {
 }
 
 /* The newest frame is kept for who comes, but not in memory that was retired. */
+/* Of three, two have stopped: the one that has held one longest, and who has the same ones, give way. */
+TEST(who_has_held_a_buffer_longest_gives_way) {
+        _cleanup_source_ Source source;
+        _cleanup_sink_ Sink a = { 0 }, b = { 0 }, c = { 0 };
+        Watch w;
+
+        begin(&source, &w);
+        REQUIRE(add(&a, &source, 4, LEASED | SEALED));
+        REQUIRE(add(&b, &source, 4, LEASED | SEALED));
+        REQUIRE(add(&c, &source, 4, SEALED));
+        stream_take_back(&source.stream); /* nobody has any */
+        stream_set_format(&source.stream, &vga);
+        for (unsigned i = 1; i <= 3; i++)
+                publish(&source, FB_MEMORY_LEASED, UINT64_C(1) << i, true);
+        sink_release(&b, 1);
+        source.retired = 0;
+        stream_take_back(&source.stream);
+        CHECK(a.is_suspended && !b.is_suspended && !c.is_suspended);
+        CHECK_INT(source.retired, 2 | 4 | 8);
+        CHECK_SINK(&a, "f1 1 2 3 susp");
+        sink_release(&a, 1);
+        CHECK_SINK(&a, "res");
+        publish(&source, FB_MEMORY_LEASED, 16, true);
+        sink_release(&a, 4); /* b has 2, 3 and 4, and 2 for longest; a what is its own by now */
+        stream_take_back(&source.stream);
+        CHECK(b.is_suspended && !a.is_suspended && !c.is_suspended);
+        stream_take_back(&source.stream);
+        CHECK(!a.is_suspended && !c.is_suspended);
+}
+
+/* Until a buffer has come back: what two have, one does not give back by giving way. */
+TEST(who_has_the_same_buffer_gives_way_too) {
+        _cleanup_source_ Source source;
+        _cleanup_sink_ Sink a = { 0 }, b = { 0 }, c = { 0 };
+        Watch w;
+
+        begin(&source, &w);
+        REQUIRE(add(&a, &source, 4, LEASED));
+        REQUIRE(add(&b, &source, 4, LEASED));
+        REQUIRE(add(&c, &source, 4, LEASED));
+        stream_set_format(&source.stream, &vga);
+        publish(&source, FB_MEMORY_LEASED, 1, false);
+        publish(&source, FB_MEMORY_LEASED, 2, false);
+        sink_release(&c, 1);
+        stream_take_back(&source.stream);
+        CHECK(a.is_suspended && b.is_suspended && !c.is_suspended);
+}
+
 TEST(nobody_new_gets_a_frame_in_a_retired_buffer) {
         _cleanup_source_ Source source;
         _cleanup_sink_ Sink a = { 0 }, b = { 0 }, c = { 0 };
