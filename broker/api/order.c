@@ -89,7 +89,7 @@ void order_answered(Subscription *s) {
 int order_tell_committed(Subscription *s, uint64_t order) {
         Commits *c;
 
-        if (s->channel)
+        if (s->channel || !s->subscriber.active) /* the end of one that does not listen yet */
                 return conduit_send_committed(&s->conduit, order);
         c = &s->source->commits;
         if (c->told == order)

@@ -184,7 +184,7 @@ static bool send(Subscriber *s, Frame *f, uint32_t extra_flags, uint64_t now_ns)
         if (r >= 0 && !replayed)
                 stage(s);
         if (r >= 0 && s->format_told != f->format) {
-                r = s->ops->send_format(s, f->order, f->format, stream_get_mode(s->stream));
+                r = s->ops->send_format(s, replayed ? 0 : f->order, f->format, stream_get_mode(s->stream));
                 if (r >= 0)
                         s->format_told = f->format;
         }

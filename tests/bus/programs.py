@@ -223,7 +223,8 @@ class Viewer:
 
 def variants(options):
     """{'max_rate': (10, 1)} → {'max-rate': <(10, 1)>}; a GLib.Variant stays what it is."""
-    types = {'window': 'u', 'drop': 's', 'memory': 'as', 'order': 's', 'max-rate': '(uu)', 'replay': 'b'}
+    types = {'window': 'u', 'drop': 's', 'memory': 'as', 'order': 's', 'max-rate': '(uu)', 'replay': 'b',
+             'commits': 'o'}
     options = {k.replace('_', '-'): v for k, v in options.items()}
     return {k: v if isinstance(v, GLib.Variant) else GLib.Variant(types[k], v) for k, v in options.items()}
 

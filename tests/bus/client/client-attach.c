@@ -63,8 +63,10 @@ static int on_bus_message(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (!sd_bus_message_is_signal(m, FB_IFACE_SUBSCRIPTION, NULL))
                 return 0;
         s = client_find(c, sd_bus_message_get_path(m));
+        if (!s)
+                s = order_find(c, sd_bus_message_get_path(m));
         if (s && strcmp(s->owner, sd_bus_message_get_sender(m)) == 0)
-                sub_on_signal(s, m);
+                order_on_signal(s, m);
         else {
                 json_begin("stray");
                 json_string("member", sd_bus_message_get_member(m));
@@ -158,7 +160,7 @@ static int on_channel_message(sd_bus_message *m, void *userdata, sd_bus_error *e
                 sub_disconnected(s, "channel");
         else if (sd_bus_message_is_signal(m, FB_IFACE_SUBSCRIPTION, NULL) &&
                  strcmp(sd_bus_message_get_path(m), s->path) == 0)
-                sub_on_signal(s, m);
+                order_on_signal(s, m);
         else
                 return 0;
         return 1;
@@ -236,6 +238,8 @@ static int on_attached(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         r = sub_adopt(s, m);
         if (r >= 0 && s->channel_fd >= 0 && !c->config.no_open)
                 r = channel_open(s, take_fd(s->channel_fd));
+        if (r >= 0)
+                r = order_begin(s);
         if (r < 0) {
                 client_error(c, s, "adopt", NULL, r);
                 s->done = true;

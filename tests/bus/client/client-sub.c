@@ -24,7 +24,7 @@ static void sub_begin(const Sub *s, const char *event) {
                 json_u64("sub", s->index);
 }
 
-static void sub_problem(Sub *s, const char *word) {
+void sub_problem(Sub *s, const char *word) {
         s->n_problems++;
         sub_begin(s, "problem");
         json_string("what", word);
@@ -128,7 +128,7 @@ static void sub_count_frame(Sub *s, const SeenFrame *f, Problems *problems) {
         s->delivered++;
         if (f->flags & FB_FRAME_REPLAYED) {
                 s->replayed++;
-                if (f->seq > s->seq)
+                if (f->seq > s->seq && !s->causal)
                         problems_add(problems, "replayed frame is newer than granted");
                 return;
         }
@@ -322,6 +322,8 @@ void sub_on_signal(Sub *s, sd_bus_message *m) {
 }
 
 void sub_disconnected(Sub *s, const char *what) {
+        if (!s->done)
+                order_disconnected(s);
         if (s->done)
                 return;
         s->ended = true;
@@ -335,7 +337,7 @@ void sub_disconnected(Sub *s, const char *what) {
 /* Calls */
 
 int sub_read_granted(Sub *s, sd_bus_message *m, const char *by) {
-        const char *key;
+        const char *key, *word;
         uint32_t window;
         int r;
 
@@ -359,6 +361,13 @@ int sub_read_granted(Sub *s, sd_bus_message *m, const char *by) {
                 else if (strcmp(key, FB_KEY_WINDOW) == 0) {
                         r = sd_bus_message_read(m, "v", "u", &window);
                         s->window = r >= 0 && window > s->window ? window : s->window;
+                } else if (strcmp(key, FB_KEY_ORDER) == 0) {
+                        r = sd_bus_message_read(m, "v", "s", &word);
+                        s->causal = r >= 0 && strcmp(word, "causal") == 0;
+                } else if (strcmp(key, FB_KEY_COMMITS) == 0) {
+                        r = sd_bus_message_read(m, "v", "o", &word);
+                        if (r >= 0)
+                                snprintf(s->commits, sizeof s->commits, "%s", word);
                 } else
                         r = sd_bus_message_skip(m, "v");
                 if (r >= 0)

@@ -11,6 +11,7 @@
 #include "tests/bus/client/verify.h"
 
 #define HELD_MAX    64
+#define KEPT_MAX    64
 #define REASONS_MAX 12
 #define BUFFERS_SEEN_MAX 256
 
@@ -34,6 +35,7 @@ typedef struct Config {
         bool never_release, release_twice, release_up_to;
         bool no_open, checksum, quiet, stay, negotiate, close, no_attack;
         bool no_fd_passing, channel_no_fd_passing;
+        bool no_order, no_gate;
 } Config;
 
 typedef struct Client Client;
@@ -69,6 +71,14 @@ typedef struct Sub {
         size_t n_buffers;
         SeenFrame held[HELD_MAX]; /* oldest first */
         size_t n_held;
+
+        bool causal, silent;      /* silent: nothing may come yet */
+        char commits[80];         /* on the bus: of Committed */
+        const FbOrderPage *page;  /* on a channel */
+        uint64_t told;            /* newest Committed */
+        uint64_t looked;          /* up to where everything is to be here */
+        sd_bus_message *kept[KEPT_MAX]; /* staged */
+        size_t n_kept;
 } Sub;
 
 struct Client {
@@ -93,7 +103,16 @@ void client_error(Client *c, const Sub *s, const char *what, const sd_bus_error 
 /* Ends the event loop when every subscription has what it was started for. */
 void client_check_done(Client *c);
 
+/* client-order.c: order=causal. Whatever a subscription receives comes by order_on_signal(). */
+int order_begin(Sub *s);
+int order_listen(Sub *s, const char *path); /* at another path than before, on the bus */
+void order_on_signal(Sub *s, sd_bus_message *m);
+Sub *order_find(Client *c, const char *path); /* of Committed on the bus; NULL: not ours */
+void order_disconnected(Sub *s);
+void order_end(Sub *s);
+
 /* client-sub.c: what a subscription receives, and what is given back. */
+void sub_problem(Sub *s, const char *word);
 void sub_on_signal(Sub *s, sd_bus_message *m);
 void sub_disconnected(Sub *s, const char *what);
 void sub_release(Sub *s, size_t n); /* the oldest @n held frames */

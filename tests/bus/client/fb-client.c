@@ -5,8 +5,8 @@
  *
  * Prints one JSON object a line: granted, format, frame, lost, suspended, resumed, ended, error,
  * disconnected, owner, stray (a signal that is not ours), problem (a breach of the contract), properties,
- * closed, flooded, summary. Exit status: 0; 1 bad arguments or no bus; 3 an error was answered; 4 a problem
- * was found.
+ * closed, flooded, summary; of order=causal also page, staged, committed, dropped (staged, and never
+ * committed). Exit status: 0; 1 bad arguments or no bus; 3 an error was answered; 4 a problem was found.
  *
  * It deliberately never connects again: what ends, ends.
  */
@@ -46,6 +46,8 @@ static const char usage[] =
                 "  --no-fd-passing            on the bus; --channel-no-fd-passing: on the channel\n"
                 "  --negotiate                only ask\n"
                 "  --flood N                  send N calls and never read the replies\n"
+                "  --no-order                 with order=causal: do not ask where to look\n"
+                "  --no-gate                  believe what is not committed\n"
                 "  --close                    call Close at the end\n"
                 "  --stay                     do not exit when ended or disconnected\n"
                 "  --quiet                    no line for a frame that is all right\n"
@@ -86,6 +88,8 @@ static const struct {
                 {"close", FLAG(close)},
                 {"no-attack", FLAG(no_attack)},
                 {"no-fd-passing", FLAG(no_fd_passing)},
+                {"no-order", FLAG(no_order)},
+                {"no-gate", FLAG(no_gate)},
                 {"channel-no-fd-passing", FLAG(channel_no_fd_passing)},
 };
 
@@ -282,6 +286,7 @@ static void sub_deinit(Sub *s) {
         sub_close_wait(s);
         for (size_t i = 0; i < s->n_held; i++)
                 seen_frame_done(&s->held[i]);
+        order_end(s);
         if (s->bus)
                 sd_bus_detach_event(s->bus);
         s->bus = s->bus == s->client->bus ? sd_bus_unref(s->bus) : sd_bus_flush_close_unref(s->bus);
