@@ -13,7 +13,7 @@ import programs
 from gi.repository import GLib
 from programs import SOURCE, TRANSPORTS, Viewer
 
-N_SOURCES = 32      # all that a user may publish
+N_SOURCES = 32
 
 # Publishes them and stays.
 MANY = '''
@@ -101,7 +101,7 @@ class Ends(programs.TestCase):
         self.assertEqual(viewer.events('ended')[0]['reason'], reason)
 
     def test_many_at_once(self):
-        """The publisher of as many sources as one may have is killed: each end is told once, to everybody."""
+        """The publisher of many sources is killed: each end is told once, to everybody."""
         self.start()
         publisher = self.enter(fbtest.Process([sys.executable, '-c', MANY, self.bus.address, N_SOURCES],
                                               env={'PYTHONPATH': ':'.join(sys.path)}))
