@@ -38,6 +38,7 @@ INCLUDES = {
     'libframebus': ('base/', 'interfaces/', 'wire/', 'libframebus/'),
     'sources': ('libframebus/framebus.h', 'base/', 'interfaces/', 'sources/'),
     'tools': ('libframebus/framebus.h', 'base/', 'interfaces/', 'tools/'),
+    'gst': ('libframebus/framebus.h', 'base/', 'gst/'),
     'examples': ('framebus.h', 'libframebus/framebus.h', 'examples/'),
     'bench': ('',),
     'tests': ('',),
@@ -234,7 +235,10 @@ def check_headers(tree):
                    '-I.', '-D_FILE_OFFSET_BITS=64', '-Wno-unused-parameter', '-Wno-missing-field-initializers',
                    '-Wno-unused-function', '-Wno-unused-const-variable'] + \
         pkg_config('libsystemd', 'libdrm', 'glib-2.0', 'gio-2.0', 'libpng', 'libv4l2')
-    jobs = [(h, inside) for h in tree.having('.h') if not h.startswith(('tests/', 'bench/', 'examples/'))]
+    elsewhere = 'tests/', 'bench/', 'examples/'
+    gstreamer = pkg_config('gstreamer-video-1.0', 'gstreamer-allocators-1.0')
+    jobs = [(h, inside) for h in tree.having('.h') if not h.startswith((*elsewhere, 'gst/'))]
+    jobs += [(h, inside + gstreamer) for h in tree.having('.h', under=('gst/',)) if gstreamer]
     public = 'libframebus/framebus.h'
     if public in tree.files:
         strict = ['-fsyntax-only', '-Wall', '-Wextra', '-pedantic-errors', '-Werror']

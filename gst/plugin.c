@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The plugin "framebus": gst-inspect-1.0 framebus. */
+#include "gst/elements.h"
+
+static gboolean plugin_init(GstPlugin *plugin) {
+        return gst_element_register(plugin, "framebussrc", GST_RANK_NONE, framebus_src_get_type());
+}
+
+GST_PLUGIN_DEFINE(GST_VERSION_MAJOR, GST_VERSION_MINOR, framebus,
+                  "Sources of Framebus, to watch and to publish", plugin_init, FB_VERSION, "LGPL", "framebus",
+                  "org.framebus")
