@@ -77,7 +77,8 @@ bool charges_allow_frame(QuotaCharge *c, const Source *s, const Subscriber *sub)
         wanted = FB_MAX(needs(s, sub, sub->options.window), next);
         if (c->n[QUOTA_WINDOW_BYTES] >= wanted || quota_charge_set(c, QUOTA_WINDOW_BYTES, wanted, &why) == 0)
                 return true;
-        return next <= c->n[QUOTA_WINDOW_BYTES];
+        /* not all of its window, but perhaps one more */
+        return next <= c->n[QUOTA_WINDOW_BYTES] || quota_charge_set(c, QUOTA_WINDOW_BYTES, next, &why) == 0;
 }
 
 void charges_settle(QuotaCharge *c, const Source *s, const Subscriber *sub) {

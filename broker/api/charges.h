@@ -3,7 +3,7 @@
  * What those who watch are charged for: one subscription each, perhaps a channel, and the bytes of their
  * window: window x the size of the source's frames, or what is in flight, if that is more. Bytes are charged
  * anew when the window, the mode or the frames change. What does not fit any more ends nobody: it may have so
- * much in flight as it is charged for, and the rest is lost ("quota").
+ * much in flight as it can be charged for, and the rest is lost ("quota").
  */
 #pragma once
 

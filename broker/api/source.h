@@ -88,11 +88,9 @@ int source_new_published(Api *api, const SourcePublishOptions *options, Source *
 /* Ends all subscriptions with @reason and frees it; the next publisher in line takes the name. */
 void source_free(Source *s, const char *reason);
 
-/* For source-names.c: its object is on the bus from now on. */
+/* For source-names.c: */
+/* Its object is on the bus from now on. */
 void source_show(Source *s);
-
-/* In source-calls.c: answers everybody who waits for the modes: by doing what was asked, or, with @reason, by the error. */
-void source_answer_calls(Source *s, const char *reason);
 
 /* In source-names.c: */
 /* Takes the name, or makes room for it, or stands in line. */
@@ -118,6 +116,9 @@ void source_probe(Source *s);
 /* Waits with @m until the modes are known; then source_call() gets it again. 1, or negative, as a method
  * handler. */
 int source_wait_for_modes(Source *s, sd_bus_message *m, sd_bus_error *ret_error);
+
+/* Answers everybody who waits: by doing what was asked, or, with @reason, by an error. */
+void source_answer_calls(Source *s, const char *reason);
 
 /* In source.c: */
 

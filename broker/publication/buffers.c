@@ -10,7 +10,6 @@
  */
 #include "broker/publication/buffers.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -306,4 +305,11 @@ size_t buffers_get_n(const Buffers *b) {
                 if (b->slots[i].identity.id != 0)
                         n++;
         return n;
+}
+
+bool buffers_is_dry(const Buffers *b) {
+        for (size_t i = 0; i < FB_BUFFERS_MAX; i++)
+                if (b->slots[i].identity.id != 0 && !b->slots[i].lent)
+                        return false;
+        return buffers_get_n(b) > 0;
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -55,6 +56,9 @@ size_t buffers_retire(Buffers *b, uint64_t slots, bool revoked, uint64_t ret_ids
 /* The publisher has freed them: they are dropped as soon as nobody has them. Ids that are unknown are
  * ignored. */
 void buffers_forget(Buffers *b, const uint64_t *ids, size_t n);
+
+/* Whether all that are known are lent: the publisher has none to fill, nor is one on its way to it. */
+bool buffers_is_dry(const Buffers *b);
 
 /* How many are known. */
 size_t buffers_get_n(const Buffers *b);

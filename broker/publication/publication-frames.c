@@ -123,7 +123,8 @@ int publication_method_forget(sd_bus_message *m, void *userdata, sd_bus_error *r
 int publication_method_want_buffer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Publication *p = userdata;
 
-        p->handler->want_buffer(p, p->userdata);
+        if (p->buffers && buffers_is_dry(p->buffers))
+                p->handler->want_buffer(p, p->userdata);
         return sd_bus_reply_method_return(m, NULL);
 }
 

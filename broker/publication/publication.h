@@ -40,7 +40,7 @@ typedef struct PublicationHandler {
         /* What it lent and has not taken back has so many bytes and descriptors. FB_E_LIMIT with @ret_why: it
          * may not have more. */
         int (*buffers)(Publication *p, uint64_t bytes, uint32_t n_fds, const char **ret_why, void *userdata);
-        /* All its buffers are lent, and it has nothing to fill. */
+        /* All its buffers are lent, and it has none to fill. */
         void (*want_buffer)(Publication *p, void *userdata);
         /* See publication_watch(). May free it; else it is not asked again. */
         void (*silent)(Publication *p, void *userdata);

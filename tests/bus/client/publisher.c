@@ -119,6 +119,16 @@ static int leased_send(Publisher *p, const MadeFrame *sealed) {
         return r;
 }
 
+/* There is none for the next frame. */
+static int buffer_want(Publisher *p) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = publisher_new_call(p, &m, "WantBuffer");
+
+        if (r >= 0)
+                r = sd_bus_message_set_expect_reply(m, false);
+        return r < 0 ? r : sd_bus_send(p->channel, m, NULL);
+}
+
 /* The first of a run, and every Nth after it. */
 static bool is_keyframe(Publisher *p) {
         bool is = p->keyframes > 0 && (p->wanted || p->since_keyframe == 0);
@@ -146,6 +156,8 @@ int publisher_send(Publisher *p, const char *bad) {
                 r = frame_send(p, &f);
         if (r >= 0 && leased)
                 r = leased_send(p, &f);
+        if (r >= 0 && leased && !pool_has_room(&p->pool, pool_max(p)))
+                r = buffer_want(p);
         frame_print(p, &f, bad, r);
         made_frame_done(&f);
         if (r < 0)
