@@ -31,6 +31,7 @@ enum {
         FB_E_CONTROL_FAILED, /* it cannot be set or read, or the device refused */
         FB_E_ACCESS_DENIED,
         FB_E_GONE, /* the other end hung up */
+        FB_E_INVALID_RULES,
         _FB_E_MAX,
 };
 

@@ -32,6 +32,12 @@ void log_init(const char *name, int level) {
         log_state.to_journal = log_stderr_is_journal();
 }
 
+bool log_is_journal(void) {
+        if (log_state.to_journal < 0)
+                log_state.to_journal = log_stderr_is_journal();
+        return log_state.to_journal;
+}
+
 int log_level_from_string(const char *s) {
         static const char *const names[] = { "error", "warning", "notice", "info", "debug" };
 
@@ -64,9 +70,7 @@ void log_print(int level, const char *format, ...) {
 
         if (level > log_state.level)
                 return;
-        if (log_state.to_journal < 0)
-                log_state.to_journal = log_stderr_is_journal();
-        if (log_state.to_journal)
+        if (log_is_journal())
                 n = (size_t)snprintf(line, sizeof line, "<%d>", level);
         else if (log_state.name)
                 n = (size_t)snprintf(line, sizeof line, "%s: ", log_state.name);

@@ -19,6 +19,9 @@ enum {
  * copied; NULL: none). */
 void log_init(const char *name, int level);
 
+/* Whether stderr is the journal's. */
+bool log_is_journal(void);
+
 /* "error" … "debug" or "3" … "7"; negative: neither. */
 int log_level_from_string(const char *s);
 

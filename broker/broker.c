@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "broker/api/api.h"
 #include "broker/feeds.h"
+#include "broker/folders.h"
 #include "broker/lifecycle.h"
 
 /* What clients may make us hold is bounded per client, but sd-bus takes up to 1024 descriptors in one message
@@ -24,6 +25,7 @@ typedef struct Broker {
         sd_bus *bus;
         Api api;
         Feeds feeds;
+        Folders rules_folders;
         Lifecycle lifecycle;
         bool api_ready, feeds_ready, lifecycle_ready;
 } Broker;
@@ -63,7 +65,8 @@ static int open_bus(Broker *b, bool system) {
 
 static int broker_init(Broker *b, const BrokerOptions *options) {
         ApiConfig config = { .system = options->system, .capture_socket = CAPTURE_SOCKET,
-                             .program_period_ns = options->program_period_ns };
+                             .program_period_ns = options->program_period_ns,
+                             .rules_folders = b->rules_folders.list };
         LifecycleOptions lifecycle = { .replace = options->replace, .queue = options->queue,
                                        .idle_ns = options->idle_ns };
         int r;
@@ -76,6 +79,8 @@ static int broker_init(Broker *b, const BrokerOptions *options) {
         r = open_bus(b, options->system);
         if (r < 0)
                 return r;
+        folders_of_rules(options->system, options->config, &b->rules_folders);
+        config.n_rules_folders = b->rules_folders.n;
         b->api_ready = true;
         r = api_init(&b->api, b->event, b->bus, &config, &api_handler, b);
         if (r < 0)
@@ -97,6 +102,7 @@ static void broker_deinit(Broker *b) {
                 feeds_deinit(&b->feeds);
         if (b->api_ready)
                 api_deinit(&b->api);
+        folders_done(&b->rules_folders);
         sd_bus_flush_close_unref(b->bus);
         sd_event_unref(b->event);
 }

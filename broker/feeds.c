@@ -21,6 +21,7 @@
 #include "broker/api/source.h"
 #include "broker/config-limits.h"
 #include "broker/config.h"
+#include "broker/folders.h"
 
 static WorkerSpec make_spec(const Feeds *f, const char *const *argv, const char *request) {
         if (f->api->config.system)
@@ -158,17 +159,6 @@ static char *make_memory(const Api *api) {
         return asprintf(&path, "%s/devices", folder) < 0 ? NULL : path;
 }
 
-static char *user_folder(void) {
-        const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-        char *path = NULL;
-
-        if (base && base[0] == '/')
-                return asprintf(&path, "%s/framebus", base) < 0 ? NULL : path;
-        if (home && home[0] == '/')
-                return asprintf(&path, "%s/.config/framebus", home) < 0 ? NULL : path;
-        return NULL;
-}
-
 int feeds_init(Feeds *f, Api *api, const char *config_folder) {
         bool of_system = api->config.system || access(api->config.capture_socket, F_OK) < 0;
         _cleanup_free_ char *own = NULL, *memory = NULL;
@@ -180,7 +170,7 @@ int feeds_init(Feeds *f, Api *api, const char *config_folder) {
         if (config_folder) {
                 folders[n++] = config_folder;
         } else {
-                own = api->config.system ? NULL : user_folder();
+                own = api->config.system ? NULL : folders_get_user();
                 if (own)
                         folders[n++] = own;
                 if (of_system)

@@ -43,6 +43,7 @@
 #define FB_ERROR_NO_SUCH_CONTROL     "org.framebus.Error.NoSuchControl"
 #define FB_ERROR_INVALID_VALUE       "org.framebus.Error.InvalidValue"
 #define FB_ERROR_CONTROL_FAILED      "org.framebus.Error.ControlFailed"
+#define FB_ERROR_INVALID_RULES       "org.framebus.Error.InvalidRules"
 #define FB_ERROR_ACCESS_DENIED       "org.freedesktop.DBus.Error.AccessDenied"
 
 /* Signatures of the messages on the frame path. */

@@ -45,6 +45,7 @@ static void caller_free(Caller *c) {
         receipt_deinit(&c->receipt);
         fd_account_close(&c->account);
         quota_charge_clear(&c->charge);
+        identity_unref(c->identity);
         free(c->unique_name);
         free(c);
 }
@@ -106,35 +107,6 @@ static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error
         return 0;
 }
 
-/* The credentials' keys that count; others are skipped. */
-static int read_credentials(sd_bus_message *m, Caller *c) {
-        uint32_t uid = (uint32_t)-1, pid = 0;
-        const char *key;
-        int r;
-
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv")) > 0) {
-                r = sd_bus_message_read(m, "s", &key);
-                if (r < 0)
-                        return r;
-                if (strcmp(key, "UnixUserID") == 0)
-                        r = sd_bus_message_read(m, "v", "u", &uid);
-                else if (strcmp(key, "ProcessID") == 0)
-                        r = sd_bus_message_read(m, "v", "u", &pid);
-                else
-                        r = sd_bus_message_skip(m, "v");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-        if (r < 0)
-                return r;
-        if (uid == (uint32_t)-1)
-                return -ENODATA;
-        c->uid = uid;
-        c->pid = (pid_t)pid;
-        return 0;
-}
-
 static void release_next(Caller *c);
 
 /* For the calls that are held. FB_E_LIMIT: they are more than may be. */
@@ -146,11 +118,15 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         Caller *c = userdata;
 
         c->credentials_slot = sd_bus_slot_unref(c->credentials_slot);
-        /* an error: it has left already, and nobody waits for its answers */
-        if (sd_bus_message_is_method_error(m, NULL) > 0 || read_credentials(m, c) < 0) {
+        /* an error: it has left already, and nobody waits for its answers. Asked behind the probe, they are
+         * what they were. */
+        if (sd_bus_message_is_method_error(m, NULL) > 0 ||
+            (!c->identity && identity_new(m, c->callers->system, &c->identity) < 0)) {
                 caller_gone(c);
                 return 0;
         }
+        c->uid = c->identity->subject.uid;
+        c->pid = c->identity->pid;
         fd_account_open(&c->account, c->callers->ledger, c->uid);
         if (c->callers->quota)
                 (void)quota_charge_open(&c->charge, c->callers->quota, c->uid);
@@ -444,10 +420,12 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         return 0;
 }
 
-int callers_init(Callers *cs, sd_bus *bus, FdLedger *ledger, const CallersHandler *handler, void *userdata) {
+int callers_init(Callers *cs, sd_bus *bus, bool system, FdLedger *ledger, const CallersHandler *handler,
+                 void *userdata) {
         int r;
 
-        *cs = (Callers){ .bus = bus, .ledger = ledger, .handler = handler, .userdata = userdata };
+        *cs = (Callers){ .bus = bus, .system = system, .ledger = ledger, .handler = handler };
+        cs->userdata = userdata;
         list_init(&cs->callers);
         fd_ledger_set_handler(ledger, &ledger_handler, cs);
         r = sd_bus_add_filter(bus, &cs->filter_slot, on_message, cs);

@@ -24,6 +24,7 @@
 #include <systemd/sd-bus.h>
 
 #include "base/list.h"
+#include "broker/access/identity.h"
 #include "broker/access/quota.h"
 #include "broker/access/receipt.h"
 #include "wire/fd-ledger.h"
@@ -37,9 +38,11 @@ typedef struct Caller {
         List link; /* Callers::callers */
         Callers *callers;
         char *unique_name;
-        uid_t uid;
-        pid_t pid; /* 0: not known */
+        Identity *identity; /* never NULL once a method is called */
+        uid_t uid;          /* its, */
+        pid_t pid;          /* and its; 0: not known */
         bool cannot_pass_fds;
+        bool looks; /* it has looked at sources, and is told what changes */
 
         unsigned int n_channels; /* handed to it and not hung up, see quota.h */
         unsigned int n_watches;
@@ -68,7 +71,8 @@ typedef struct CallersHandler {
 } CallersHandler;
 
 struct Callers {
-        sd_bus *bus;      /* borrowed */
+        sd_bus *bus; /* borrowed */
+        bool system;
         FdLedger *ledger; /* borrowed */
         Quota *quota;     /* borrowed; NULL: nobody is charged for calls that are held */
         const CallersHandler *handler;
@@ -78,8 +82,9 @@ struct Callers {
 };
 
 /* @bus must be a bus connection whose vtables are added afterwards or before, but that is not processed
- * yet. */
-int callers_init(Callers *c, sd_bus *bus, FdLedger *ledger, const CallersHandler *handler, void *userdata);
+ * yet. @system: it is the system's, see identity_new(). */
+int callers_init(Callers *c, sd_bus *bus, bool system, FdLedger *ledger, const CallersHandler *handler,
+                 void *userdata);
 void callers_deinit(Callers *c);
 
 /* Whether calls are held at this moment. */

@@ -12,6 +12,7 @@
 #include "broker/access/access.h"
 #include "broker/access/caller.h"
 #include "broker/access/quota.h"
+#include "broker/api/audit.h"
 #include "broker/conduit/bus.h"
 #include "broker/conduit/peer.h"
 #include "broker/stream/order.h"
@@ -28,6 +29,8 @@ typedef struct ApiHandler {
 typedef struct ApiConfig {
         bool system;
         const char *capture_socket; /* system bus: where capture programs are reached; borrowed */
+        const char *const *rules_folders; /* see rules_load(); borrowed */
+        size_t n_rules_folders;
         uint64_t program_period_ns; /* how often a capture program has to answer; UINT64_MAX: never */
 } ApiConfig;
 
@@ -38,6 +41,7 @@ struct Api {
         const ApiHandler *handler;
         void *userdata;
         Access access;
+        Audit audit;
         Order order;
         Callers callers;
         Quota quota;
@@ -53,6 +57,7 @@ struct Api {
         unsigned int n_busy_sources; /* with a capture program at work or a call waiting for it */
         sd_bus_slot *manager_slot, *object_manager_slot, *subscription_slot, *errors_slot,
                         *legacy_slot;
+        sd_bus_slot *source_slots[5]; /* one for each interface of sources, and their names */
 };
 
 /* Adds all objects and filters to @bus. */

@@ -6,7 +6,9 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "broker/api/announce.h"
 #include "broker/api/errors.h"
+#include "broker/api/rights.h"
 #include "broker/api/source.h"
 #include "interfaces/names.h"
 #include "interfaces/wire.h"
@@ -152,15 +154,18 @@ int controls_call(Source *s, sd_bus_message *m, sd_bus_error *ret_error) {
         const char *member = sd_bus_message_get_member(m);
         bool sets = strcmp(member, "Set") == 0;
         const Caller *c = callers_of(&s->api->callers, m);
+        int r;
 
         if (!c)
                 return 1; /* it has left the bus while it waited */
-        if (!access_allows(&s->api->access, c->uid, s->name, sets ? ACCESS_CONTROL : ACCESS_SEE))
-                return api_error(ret_error, FB_E_ACCESS_DENIED, "you may not %s source '%s'",
-                                 sets ? "control" : "see", s->name);
+        r = rights_check_source(s, c, sets ? ACCESS_CONTROL : ACCESS_SEE, ret_error);
+        if (r < 0)
+                return r;
         if (!s->publication || !publication_is_ready(s->publication))
                 return source_wait_for_modes(s, m, ret_error);
         source_keep(s);
+        if (sets)
+                rights_granted(s->api, c->identity, c->unique_name, s->name, ACCESS_CONTROL);
         if (sets)
                 return call_set(s, m, ret_error);
         return strcmp(member, "Get") == 0 ? call_get(s, m, ret_error) : call_list(s, m);
@@ -170,7 +175,7 @@ static int method_call(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
         return controls_call(userdata, m, ret_error);
 }
 
-static const sd_bus_vtable controls_vtable[] = {
+const sd_bus_vtable controls_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", controls), method_call,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
@@ -183,21 +188,21 @@ static const sd_bus_vtable controls_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-int controls_export(Source *s) {
-        return sd_bus_add_object_vtable(s->api->bus, &s->controls.slot, s->path, FB_IFACE_CONTROLS,
-                                        controls_vtable, s);
-}
-
 void controls_emit_changed(Source *s, const ControlSettings *values) {
+        const Audience a = announce_audience(s->api);
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r = sd_bus_message_new_signal(s->api->bus, &m, s->path, FB_IFACE_CONTROLS, "Changed");
 
         if (r >= 0)
                 r = codec_append_settings(m, values);
         if (r >= 0)
-                (void)sd_bus_send(s->api->bus, m, NULL);
+                announce_send(&a, s, m);
 }
 
 void controls_emit_list_changed(Source *s) {
-        (void)sd_bus_emit_signal(s->api->bus, s->path, FB_IFACE_CONTROLS, "ListChanged", NULL);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        const Audience a = announce_audience(s->api);
+
+        if (sd_bus_message_new_signal(s->api->bus, &m, s->path, FB_IFACE_CONTROLS, "ListChanged") >= 0)
+                announce_send(&a, s, m);
 }

@@ -45,7 +45,6 @@ void controls_deinit(SourceControls *c) {
         while (c->calls.next && (call = list_first(&c->calls, ControlCall, link)))
                 call_free(call);
         c->changes_timer = sd_event_source_disable_unref(c->changes_timer);
-        c->slot = sd_bus_slot_unref(c->slot);
         control_list_clear(&c->list);
 }
 

@@ -27,7 +27,6 @@ typedef struct SourceControls {
         sd_event_source *changes_timer;
         unsigned int n_changes; /* told since changes_ns */
         uint64_t changes_ns;
-        sd_bus_slot *slot;
 } SourceControls;
 
 void controls_init(SourceControls *c);
@@ -51,7 +50,7 @@ int controls_ask(Source *s, sd_bus_message *m, const ControlSettings *values, co
                  sd_bus_error *ret_error);
 
 /* In controls-interface.c: */
-int controls_export(Source *s);
+extern const sd_bus_vtable controls_vtable[];
 /* Dispatches List, Get or Set. As a method handler. */
 int controls_call(Source *s, sd_bus_message *m, sd_bus_error *ret_error);
 /* Answers the Get @m out of what is known by now. */

@@ -30,6 +30,7 @@ static const char *const names[_FB_E_MAX] = {
         [FB_E_CONTROL_FAILED] = FB_ERROR_CONTROL_FAILED,
         [FB_E_ACCESS_DENIED] = FB_ERROR_ACCESS_DENIED,
         [FB_E_GONE] = FB_ERROR_SOURCE_FAILED,
+        [FB_E_INVALID_RULES] = FB_ERROR_INVALID_RULES,
 };
 
 int api_error(sd_bus_error *ret_error, int r, const char *format, ...) {

@@ -10,8 +10,10 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "broker/api/announce.h"
 #include "broker/api/errors.h"
 #include "broker/api/legacy.h"
+#include "broker/api/rights.h"
 #include "interfaces/names.h"
 
 #define IFACE_PROPERTIES "org.freedesktop.DBus.Properties"
@@ -71,8 +73,10 @@ static Callers *callers_on(Api *api, sd_bus *bus) {
 }
 
 static int check_caller(const Source *s, const Caller *c, sd_bus_error *ret_error) {
-        if (!access_allows(&s->api->access, c->uid, s->name, ACCESS_WATCH))
-                return api_error(ret_error, FB_E_ACCESS_DENIED, "you may not watch source '%s'", s->name);
+        int r = rights_check_source(s, c, ACCESS_WATCH, ret_error);
+
+        if (r < 0)
+                return r;
         if (c->cannot_pass_fds)
                 return api_error(ret_error, FB_E_NO_FD_PASSING,
                                  "your bus connection did not negotiate the passing of file descriptors");
@@ -151,15 +155,14 @@ int legacy_filter(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Source *s = asks_for_caps(m) ? find_source(api, m) : NULL;
         Caller *c = s ? callers_of(callers_on(api, sd_bus_message_get_bus(m)), m) : NULL;
 
-        if (!s || !s->exported || !c || s->stream.n_modes > 0 ||
-            !access_allows(&api->access, c->uid, s->name, ACCESS_WATCH))
+        if (!s || !s->exported || !c || s->stream.n_modes > 0 || !rights_may_see(s, c))
                 return 0;
         return source_wait_for_modes(s, m, ret_error);
 }
 
 #define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED
 
-static const sd_bus_vtable vtable_1[] = {
+const sd_bus_vtable legacy_vtable_1[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", socket), method_attach,
                                 UNPRIVILEGED),
@@ -167,7 +170,7 @@ static const sd_bus_vtable vtable_1[] = {
         SD_BUS_VTABLE_END,
 };
 
-static const sd_bus_vtable vtable_2[] = {
+const sd_bus_vtable legacy_vtable_2[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", socket, "s", caps),
                                 method_attach, UNPRIVILEGED),
@@ -175,22 +178,40 @@ static const sd_bus_vtable vtable_2[] = {
         SD_BUS_VTABLE_END,
 };
 
-int legacy_add_vtables(sd_bus *bus, sd_bus_slot *slots[static 2], const char *path, Source *s) {
-        int r = sd_bus_add_object_vtable(bus, &slots[0], path, FB_IFACE_LEGACY_1, vtable_1, s);
+/* The object at a name of PulseVideo's: there for who may see the source. */
+static int find_at_name(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                        void **ret_found, sd_bus_error *ret_error) {
+        sd_bus_message *m = sd_bus_get_current_message(bus);
+        LegacyName *n = userdata;
+        Caller *c = m ? callers_of(&n->callers, m) : NULL;
 
-        return r < 0 ? r : sd_bus_add_object_vtable(bus, &slots[1], path, FB_IFACE_LEGACY_2, vtable_2, s);
+        if (!c || strcmp(path, FB_PATH_LEGACY) != 0)
+                return 0;
+        c->looks = true;
+        if (!rights_may_see(n->source, c))
+                return 0;
+        *ret_found = n->source;
+        return 1;
 }
 
-int legacy_export(Source *s) {
-        return legacy_add_vtables(s->api->bus, s->legacy_slots, s->path, s);
+int legacy_add_vtables(LegacyName *n) {
+        int r = sd_bus_add_fallback_vtable(n->bus, &n->object_slots[0], FB_PATH_LEGACY, FB_IFACE_LEGACY_1,
+                                           legacy_vtable_1, find_at_name, n);
+
+        return r < 0 ? r :
+                       sd_bus_add_fallback_vtable(n->bus, &n->object_slots[1], FB_PATH_LEGACY,
+                                                  FB_IFACE_LEGACY_2, legacy_vtable_2, find_at_name, n);
 }
 
-static void emit_caps(sd_bus *bus, const char *path) {
-        (void)sd_bus_emit_properties_changed(bus, path, FB_IFACE_LEGACY_1, "Caps", NULL);
-        (void)sd_bus_emit_properties_changed(bus, path, FB_IFACE_LEGACY_2, "Caps", NULL);
+static void emit_caps(const Audience *a, Source *s, const char *path) {
+        static const char *const names[] = { "Caps", NULL };
+
+        announce_changed(a, s, path, FB_IFACE_LEGACY_1, legacy_vtable_1, names);
+        announce_changed(a, s, path, FB_IFACE_LEGACY_2, legacy_vtable_2, names);
 }
 
 void legacy_emit_caps(Source *s) {
+        const Audience here = announce_audience(s->api);
         char caps[CAPS_MAX];
         LegacyName *n;
 
@@ -198,8 +219,8 @@ void legacy_emit_caps(Source *s) {
         if (strcmp(caps, s->legacy_caps) == 0)
                 return;
         memcpy(s->legacy_caps, caps, sizeof caps);
-        emit_caps(s->api->bus, s->path);
+        emit_caps(&here, s, s->path);
         list_for_each(n, &s->api->legacy_names, link)
                 if (n->source == s)
-                        emit_caps(n->bus, FB_PATH_LEGACY);
+                        emit_caps(&(Audience){ n->bus, &n->callers }, s, FB_PATH_LEGACY);
 }

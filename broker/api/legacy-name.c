@@ -53,10 +53,10 @@ static int connect_bus(LegacyName *n) {
         if (r >= 0) /* before that of the callers is added: it comes behind it */
                 r = sd_bus_add_filter(n->bus, &n->filter_slot, legacy_filter, api);
         if (r >= 0)
-                r = callers_init(&n->callers, n->bus, &n->ledger, &callers_handler, n);
+                r = callers_init(&n->callers, n->bus, api->config.system, &n->ledger, &callers_handler, n);
         n->callers.quota = &api->quota;
         if (r >= 0)
-                r = legacy_add_vtables(n->bus, n->object_slots, FB_PATH_LEGACY, n->source);
+                r = legacy_add_vtables(n);
         if (r >= 0)
                 r = sd_bus_attach_event(n->bus, api->event, SD_EVENT_PRIORITY_NORMAL);
         return r < 0 ? r :

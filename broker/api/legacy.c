@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "broker/api/charges.h"
 #include "broker/api/errors.h"
+#include "broker/api/rights.h"
 
 static LegacyViewer *of_subscriber(Subscriber *s) {
         return fb_container_of(s, LegacyViewer, subscriber);
@@ -188,6 +189,7 @@ static void viewer_release(LegacyViewer *v) {
         free(v->source_name);
         free(v->source_path);
         free(v->client);
+        identity_unref(v->identity);
         free(v);
 }
 
@@ -236,6 +238,7 @@ static int viewer_alloc(Source *s, Callers *callers, const Caller *c, sd_bus_mes
         v->callers = callers;
         v->uid = c->uid;
         v->pid = c->pid;
+        v->identity = identity_ref(c->identity);
         v->since_ns = clock_now_ns();
         v->source_name = strdup(s->name);
         v->source_path = strdup(s->path);
@@ -300,6 +303,7 @@ int legacy_viewer_new(Source *s, Callers *callers, Caller *c, sd_bus_message *m,
         v->source = s;
         list_append(&s->api->viewers, &v->link);
         stream_add(&s->stream, &v->subscriber, &mode);
+        rights_granted(s->api, v->identity, v->client, s->name, ACCESS_WATCH);
         api_activity(s->api);
         subscriber_activate(&take_ptr(v)->subscriber, clock_now_ns());
         stream_reap(&s->stream);

@@ -26,6 +26,7 @@ typedef struct LegacyViewer {
         char *client; /* unique name of who asked */
         uid_t uid;
         pid_t pid;
+        Identity *identity;
         uint64_t since_ns;
         QuotaCharge charge;
         LegacyConduit conduit;
@@ -75,8 +76,7 @@ void legacy_predict(const Source *s, char ret[static CAPS_MAX]);
  * */
 int legacy_get_wishes(const Source *s, Mode **ret, size_t *ret_n);
 
-/* Adds both interfaces to the source's own object. */
-int legacy_export(Source *s);
+extern const sd_bus_vtable legacy_vtable_1[], legacy_vtable_2[];
 /* If Caps is another than was told last. */
 void legacy_emit_caps(Source *s);
 int legacy_filter(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
@@ -85,7 +85,8 @@ int legacy_filter(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
 bool legacy_is_call(sd_bus_message *m);
 int legacy_call(Source *s, sd_bus_message *m, sd_bus_error *ret_error);
 
-int legacy_add_vtables(sd_bus *bus, sd_bus_slot *slots[static 2], const char *path, Source *s);
+/* Adds the object that is found at a name. */
+int legacy_add_vtables(LegacyName *n);
 
 /* In legacy-name.c: */
 

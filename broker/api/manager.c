@@ -10,6 +10,7 @@
 #include "broker/api/api.h"
 #include "broker/api/errors.h"
 #include "broker/api/legacy.h"
+#include "broker/api/rights.h"
 #include "broker/api/source.h"
 #include "broker/api/subscription.h"
 #include "interfaces/names.h"
@@ -82,8 +83,11 @@ static int read_publish(sd_bus_message *m, SourcePublishOptions *o, sd_bus_error
 
 static int check_publisher(Api *api, const Caller *c, const SourcePublishOptions *o,
                            sd_bus_error *ret_error) {
-        if (!access_allows(&api->access, c->uid, o->name, ACCESS_PUBLISH))
-                return api_error(ret_error, FB_E_ACCESS_DENIED, "you may not publish '%s'", o->name);
+        const AccessSource names = { o->name, NULL };
+        int r = rights_check(api, c, &names, ACCESS_PUBLISH, ret_error);
+
+        if (r < 0)
+                return r;
         if (c->cannot_pass_fds)
                 return api_error(ret_error, FB_E_NO_FD_PASSING,
                                  "your bus connection did not negotiate the passing of file descriptors");
@@ -130,6 +134,8 @@ static int method_publish(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
                 return r;
         c->n_channels++;
         api_activity(api);
+        s->owner_identity = identity_ref(c->identity);
+        rights_granted(api, c->identity, c->unique_name, s->name, ACCESS_PUBLISH);
         r = sd_bus_reply_method_return(m, "oh", s->path, channel);
         s->reply_mark = caller_sent_reply(c);
         return r;
@@ -137,17 +143,20 @@ static int method_publish(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
 
 static int method_resolve(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Api *api = userdata;
-        RegistryEntry *e;
+        Caller *c = callers_of(&api->callers, m);
         const char *name;
+        Source *s;
         int r;
 
+        if (!c)
+                return -ENOTCONN;
         r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        e = registry_find(&api->sources, name);
-        if (!e || !fb_container_of(e, Source, entry)->exported)
+        s = rights_resolve(api, c, name);
+        if (!s)
                 return api_error(ret_error, FB_E_NO_SUCH_SOURCE, "there is no source '%s'", name);
-        return sd_bus_reply_method_return(m, "o", fb_container_of(e, Source, entry)->path);
+        return sd_bus_reply_method_return(m, "o", s->path);
 }
 
 static int method_watch(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -156,6 +165,7 @@ static int method_watch(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
 
         if (!c)
                 return -ENOTCONN;
+        c->looks = true;
         c->n_watches++;
         api->n_watches++;
         api_activity(api);
@@ -225,7 +235,9 @@ static int append_watcher(sd_bus_message *m, const Watcher *s) {
 
 /* Whether @c may know of @w. */
 static bool may_know(const Api *api, const Caller *c, const Watcher *w) {
-        return w->uid == c->uid || access_allows(&api->access, c->uid, w->source_name, ACCESS_ADMIN);
+        const AccessSource names = { w->source_name, NULL };
+
+        return w->uid == c->uid || access_allows(&api->access, &c->identity->subject, &names, ACCESS_ADMIN);
 }
 
 static int method_who(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -273,6 +285,12 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Unwatch", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_unwatch, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Who", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", subscriptions), method_who,
                                 UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, rights_method_reload,
+                                UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Explain",
+                                SD_BUS_ARGS("s", client, "a{sv}", subject, "s", source, "s", verb),
+                                SD_BUS_RESULT("s", decision, "s", decided, "s", where, "s", rule),
+                                rights_method_explain, UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Features", "as", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Epoch", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -323,11 +341,13 @@ int api_init(Api *api, sd_event *event, sd_bus *bus, const ApiConfig *config, co
         quota_limits_init(&limits);
         quota_init(&api->quota, &limits, config->system ? (uid_t)-1 : api->access.own);
         fd_ledger_init(&api->ledger, config->system ? (uid_t)-1 : api->access.own);
-        r = make_epoch(api);
+        r = rights_init(api);
+        if (r >= 0)
+                r = make_epoch(api);
         if (r >= 0) /* before that of the callers is added: it comes behind it */
                 r = sd_bus_add_filter(bus, &api->legacy_slot, legacy_filter, api);
         if (r >= 0)
-                r = callers_init(&api->callers, bus, &api->ledger, &callers_handler, api);
+                r = callers_init(&api->callers, bus, config->system, &api->ledger, &callers_handler, api);
         api->callers.quota = &api->quota;
         if (r >= 0)
                 r = sd_bus_add_filter(bus, &api->errors_slot, subscriptions_on_error, api);
@@ -338,6 +358,8 @@ int api_init(Api *api, sd_event *event, sd_bus *bus, const ApiConfig *config, co
                                              manager_vtable, api);
         if (r >= 0)
                 r = subscriptions_add_vtable(api, &api->subscription_slot);
+        if (r >= 0)
+                r = rights_add_sources(api);
         return r;
 }
 
@@ -372,6 +394,9 @@ void api_deinit(Api *api) {
         sd_bus_slot_unref(api->object_manager_slot);
         sd_bus_slot_unref(api->errors_slot);
         sd_bus_slot_unref(api->legacy_slot);
+        for (size_t i = 0; i < FB_ELEMENTSOF(api->source_slots); i++)
+                sd_bus_slot_unref(api->source_slots[i]);
+        rights_deinit(api);
 }
 
 bool api_is_busy(const Api *api) {

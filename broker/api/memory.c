@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "broker/api/errors.h"
+#include "broker/api/rights.h"
 
 #define SEALED (1u << FB_MEMORY_SEALED)
 
@@ -14,8 +15,10 @@ static bool source_has(const Source *s, uint32_t kind) {
 }
 
 static bool source_gives(const Source *s, const Caller *c, uint32_t kind) {
-        return source_has(s, kind) &&
-               access_allows_memory(&s->api->access, c->uid, s->worker != NULL, s->owner_uid, kind);
+        const AccessSource names = rights_names(s);
+
+        return source_has(s, kind) && access_allows_memory(&s->api->access, &c->identity->subject, &names,
+                                                           s->worker != NULL, s->owner_uid, kind);
 }
 
 /* "sealed, leased" */

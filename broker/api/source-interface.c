@@ -8,11 +8,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "broker/api/announce.h"
 #include "broker/api/errors.h"
 #include "broker/api/legacy.h"
 #include "broker/api/memory.h"
 #include "broker/api/options.h"
 #include "broker/api/order.h"
+#include "broker/api/rights.h"
 #include "broker/api/source.h"
 #include "broker/api/subscription.h"
 #include "interfaces/names.h"
@@ -141,8 +143,10 @@ static int judge_socket(sd_bus_message *m, const Caller *c, int *ret_fd, sd_bus_
 }
 
 static int check_caller(const Source *s, const Caller *c, bool subscribes, sd_bus_error *ret_error) {
-        if (!access_allows(&s->api->access, c->uid, s->name, ACCESS_WATCH))
-                return api_error(ret_error, FB_E_ACCESS_DENIED, "you may not watch source '%s'", s->name);
+        int r = rights_check_source(s, c, ACCESS_WATCH, ret_error);
+
+        if (r < 0)
+                return r;
         if (subscribes && c->cannot_pass_fds)
                 return api_error(ret_error, FB_E_NO_FD_PASSING,
                                  "your bus connection did not negotiate the passing of file descriptors");
@@ -238,7 +242,7 @@ static int get_lost(sd_bus *bus, const char *path, const char *interface, const 
 #define OPTIONS_IN  SD_BUS_ARGS("a{sv}", options)
 #define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED
 
-static const sd_bus_vtable source_vtable[] = {
+const sd_bus_vtable source_vtable[] = {
                 SD_BUS_VTABLE_START(0),
                 SD_BUS_METHOD_WITH_ARGS("Negotiate", OPTIONS_IN, SD_BUS_RESULT("a{sv}", granted), method_call,
                                         UNPRIVILEGED),
@@ -265,31 +269,19 @@ static const sd_bus_vtable source_vtable[] = {
                 SD_BUS_VTABLE_END,
 };
 
-int source_export(Source *s) {
-        int r;
-
-        r = sd_bus_add_object_vtable(s->api->bus, &s->slot, s->path, FB_IFACE_SOURCE, source_vtable, s);
-        if (r >= 0)
-                r = controls_export(s);
-        if (r >= 0)
-                r = legacy_export(s);
-        if (r < 0)
-                return r;
+void source_export(Source *s) {
         s->exported = true;
-        r = sd_bus_emit_object_added(s->api->bus, s->path);
-        return r < 0 ? r : 0; /* positive values are ours */
+        announce_added(s);
 }
 
 void source_unexport(Source *s) {
         if (s->exported)
-                (void)sd_bus_emit_object_removed(s->api->bus, s->path);
-        s->slot = sd_bus_slot_unref(s->slot);
-        s->controls.slot = sd_bus_slot_unref(s->controls.slot);
-        s->legacy_slots[0] = sd_bus_slot_unref(s->legacy_slots[0]);
-        s->legacy_slots[1] = sd_bus_slot_unref(s->legacy_slots[1]);
+                announce_removed(s);
+        s->exported = false;
 }
 
 static void tell_changes(Source *s) {
+        const Audience a = announce_audience(s->api);
         unsigned int what = s->changes;
         char *names[10];
         size_t n = 0;
@@ -313,7 +305,7 @@ static void tell_changes(Source *s) {
         if (what & SOURCE_CHANGED_ALIASES)
                 names[n++] = (char *)"Aliases";
         names[n] = NULL;
-        (void)sd_bus_emit_properties_changed_strv(s->api->bus, s->path, FB_IFACE_SOURCE, names);
+        announce_changed(&a, s, s->path, FB_IFACE_SOURCE, source_vtable, (const char *const *)names);
         if (what & (STREAM_CHANGED_MODES | STREAM_CHANGED_MODE))
                 legacy_emit_caps(s);
 }

@@ -34,9 +34,8 @@ static void source_replace(Source *s) {
         source_answer_calls(s, "another publisher has its name now");
         controls_fail_calls(s, "another publisher has its name now");
         stream_end_all(&s->stream, "replaced", clock_now_ns());
-        registry_remove(&api->sources, &s->entry);
         source_unexport(s);
-        s->exported = false;
+        registry_remove(&api->sources, &s->entry);
         list_append(api->waiting.next->next, &s->waiting_link);
         source_promote(api, s->name);
 }

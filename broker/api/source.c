@@ -129,8 +129,8 @@ static const WorkerHandler worker_handler = { .connected = on_worker_connected, 
 /* ---- the publisher's words ---- */
 
 void source_show(Source *s) {
-        if (!s->exported && source_export(s) < 0)
-                log_error("source %s: cannot be shown on the bus", s->name);
+        if (!s->exported)
+                source_export(s);
 }
 
 static void on_opened(Publication *p, void *userdata) {
@@ -299,6 +299,7 @@ static void source_release(Source *s) {
         free(s->description);
         free(s->driver);
         free(s->owner);
+        identity_unref(s->owner_identity);
         free(s->logged);
         free(s);
 }
@@ -394,9 +395,9 @@ void source_free(Source *s, const char *reason) {
                 owner->n_channels--;
                 fd_account_ask(&owner->account); /* the answer may lie there unread */
         }
+        source_unexport(s); /* by its other names, too, it is known who could see it */
         registry_remove(&api->sources, &s->entry);
         list_remove(&s->waiting_link);
-        source_unexport(s);
         if (s->busy)
                 api->n_busy_sources--;
         source_release(s);

@@ -44,6 +44,7 @@ struct Source {
         Worker *worker; /* NULL: published */
         char *owner;    /* of a published one: unique name of who called Publish, */
         uid_t owner_uid;
+        Identity *owner_identity; /* NULL: not published */
         uint64_t reply_mark; /* and the answer, until it is known to be read; see caller.h */
         QuotaCharge charge;   /* of a published one, to that user */
         char buffers_why[QUOTA_TEXT_MAX]; /* why a buffer of it was refused */
@@ -58,13 +59,11 @@ struct Source {
         char *logged;   /* what was logged of that last; NULL: nothing since it worked */
         bool busy;      /* counted in Api::n_busy_sources */
         List calls;     /* of WaitingCall::link: for the modes to be known */
-        sd_bus_slot *slot;
         sd_event_source *linger, *modes_timeout, *changes_timer;
         unsigned int changes; /* STREAM_CHANGED_* that were not told yet */
         unsigned int n_changes; /* told since changes_ns */
         uint64_t changes_ns;
         SourceControls controls;
-        sd_bus_slot *legacy_slots[2];
         char legacy_caps[CAPS_MAX]; /* as told last */
         Mode legacy_asked, legacy_got; /* what came of the last mode that was asked for */
 };
@@ -126,7 +125,8 @@ void source_answer_calls(Source *s, const char *reason);
 void source_keep(Source *s);
 
 /* In source-interface.c: */
-int source_export(Source *s);
+extern const sd_bus_vtable source_vtable[];
+void source_export(Source *s);
 void source_unexport(Source *s);
 void source_emit_changed(Source *s, unsigned int what);
 /* Other names for it, see registry_set_aliases(). */

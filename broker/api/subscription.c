@@ -14,6 +14,7 @@
 #include "broker/api/errors.h"
 #include "broker/api/memory.h"
 #include "broker/api/order.h"
+#include "broker/api/rights.h"
 #include "interfaces/names.h"
 
 static Subscription *of_subscriber(Subscriber *s) {
@@ -182,6 +183,7 @@ static void subscription_release(Subscription *s) {
         free(s->source_name);
         free(s->path);
         free(s->client);
+        identity_unref(s->identity);
         free(s);
 }
 
@@ -218,6 +220,7 @@ static int subscription_alloc(Source *source, Caller *c, Subscription **ret) {
         s->api = source->api;
         s->uid = c->uid;
         s->pid = c->pid;
+        s->identity = identity_ref(c->identity);
         s->since_ns = clock_now_ns();
         s->granted_seq = source->stream.seq;
         s->source_path = strdup(source->path);
@@ -248,6 +251,7 @@ static void subscription_add(Subscription *s, Source *source, Options *o, const 
         subscriber_init(&s->subscriber, &subscriber_ops, &options);
         list_append(&s->api->subscriptions, &s->link);
         stream_add(&source->stream, &s->subscriber, mode);
+        rights_granted(s->api, s->identity, s->client, s->source_name, ACCESS_WATCH);
         api_activity(s->api);
 }
 

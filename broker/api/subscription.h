@@ -22,6 +22,7 @@ typedef struct Subscription {
         char *client; /* unique name of who asked */
         uid_t uid;
         pid_t pid;
+        Identity *identity; /* of who asked: outlives its connection */
         uint64_t since_ns, granted_seq;
         Channel *channel;    /* peer */
         uint64_t reply_mark; /* of the answer that its other end is in, see caller.h; 0: it is in none */

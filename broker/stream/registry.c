@@ -78,6 +78,24 @@ RegistryEntry *registry_find(const Registry *r, const char *name) {
         return count_alias(r, name, &other) == 1 ? other : NULL;
 }
 
+RegistryEntry *registry_find_among(const Registry *r, const char *name,
+                                   bool (*counts)(const RegistryEntry *e, void *userdata), void *userdata) {
+        RegistryEntry *e, *found = NULL;
+        unsigned int n = 0;
+
+        list_for_each(e, &r->entries, link) {
+                if (!counts(e, userdata))
+                        continue;
+                if (strcmp(e->name, name) == 0)
+                        return e;
+                if (has_alias(e, name)) {
+                        found = e;
+                        n++;
+                }
+        }
+        return n == 1 ? found : NULL;
+}
+
 static bool are_aliases(const RegistryEntry *e, const char *const *aliases) {
         size_t i = 0;
 

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/list.h"
 
 typedef struct RegistryEntry {
@@ -28,6 +30,10 @@ void registry_remove(Registry *r, RegistryEntry *e);
 
 /* By its name, else by an alias that it alone has: if two have it, it would be chance which is meant. */
 RegistryEntry *registry_find(const Registry *r, const char *name);
+
+/* The same among those for which @counts says yes, as if there were no others. */
+RegistryEntry *registry_find_among(const Registry *r, const char *name,
+                                   bool (*counts)(const RegistryEntry *e, void *userdata), void *userdata);
 
 /* Other names for @e, copied; NULL-terminated. 1: they were others before. -ENOMEM, and nothing is changed.
  * */

@@ -529,7 +529,7 @@ class Strangers(programs.TestCase):
         self.assertEqual(list(objects), [self.resolve('bars')])
 
     def test_other_user_on_a_session_bus(self):
-        """Default deny: on the session bus sources are the own user's."""
+        """Default deny: on the session bus sources are the own user's; for others there are none."""
         fbtest.need_root()
         self.bus = self.enter(fbtest.Bus())
         self.conn = self.bus.connect()
@@ -538,7 +538,7 @@ class Strangers(programs.TestCase):
         own.finish()
         stranger = self.client('bars', 'peer', user='daemon')
         stranger.finish(3)
-        self.assertEqual(stranger.events('error')[0]['name'], 'org.freedesktop.DBus.Error.AccessDenied')
+        self.assertEqual(stranger.events('error')[0]['name'], 'org.framebus.Error.NoSuchSource')
 
 
 class NoBus(fbtest.TestCase):

@@ -70,6 +70,12 @@ BROKER_SYSTEM_NOFILE = 16384
 BROKER_SESSION_LIMITS = {'max-bytes': 276447232, 'max-fds': 3290000000, 'max-matches': 705000000}
 BROKER_SESSION_NOFILE = 1024
 
+# Whoever the bus policy lets through may watch.
+SYSTEM_RULES = '''
+allow user:root  *  watch,publish,control,admin
+allow world      *  watch
+'''
+
 ALLOW_ALL = '''
   <policy context="default">
     <allow user="*"/>
@@ -635,10 +641,13 @@ def error_name(error):
 # The broker
 
 class Config:
-    """A private configuration folder. sources: {name: text of sources.d/<name>.conf}."""
+    """
+    A private configuration folder. sources: {name: text of sources.d/<name>.conf}, rules: the same of
+    access.d/<name>.rules, by default none on a session bus, and SYSTEM_RULES on the system bus.
+    """
 
-    def __init__(self, sources=None):
-        self.sources = sources or {}
+    def __init__(self, sources=None, rules=None):
+        self.sources, self.rules = sources or {}, rules
         self.path = None
 
     def write(self, relative, text):
@@ -649,6 +658,8 @@ class Config:
 
     def broker_command(self, *args, scope='--session'):
         """The broker's command line for this configuration, with FB_WRAP before it; good for activation."""
+        if scope == '--system' and self.rules is None:
+            self.write('access.d/system.rules', SYSTEM_RULES)
         return [*wrapper(), str(build_path('broker/framebusd')), scope, '--config', str(self.path),
                 *map(str, args)]
 
@@ -659,6 +670,8 @@ class Config:
             (self.path / 'sources.d').mkdir()
             for name, text in self.sources.items():
                 self.write(f'sources.d/{name}.conf', text)
+            for name, text in (self.rules or {}).items():
+                self.write(f'access.d/{name}.rules', text)
         return self
 
     def __exit__(self, *_):
