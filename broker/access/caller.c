@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "interfaces/names.h"
+#include "wire/keep.h"
 
 /* A bus that refuses marks, or a broker without descriptors, is not asked all the time. */
 #define ASK_AGAIN_NS (500 * NSEC_PER_MSEC)
@@ -352,7 +353,14 @@ static int hold(Caller *c, sd_bus_message *m, List *where) {
         h = calloc(1, sizeof *h);
         if (!h)
                 return -ENOMEM;
-        h->message = sd_bus_message_ref(m);
+        r = message_keep(m, &h->message);
+        if (r != 0) {
+                free(h);
+                return r < 0 ? r
+                             : sd_bus_reply_method_errorf(m, FB_ERROR_LIMITS_EXCEEDED,
+                                                          "a call that has to wait has at most %zu bytes",
+                                                          KEEP_BYTES_MAX);
+        }
         list_append(where, &h->link);
         c->n_held++;
         r = charge(c);

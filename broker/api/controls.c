@@ -16,6 +16,7 @@
 #include "broker/api/source.h"
 #include "interfaces/wire.h"
 #include "wire/codec-control.h"
+#include "wire/keep.h"
 
 typedef struct ControlCall {
         List link; /* SourceControls::calls */
@@ -259,7 +260,11 @@ int controls_ask(Source *s, sd_bus_message *m, const ControlSettings *values, co
         if (!call)
                 return -ENOMEM;
         call->source = s;
-        call->message = sd_bus_message_ref(m);
+        r = message_keep(m, &call->message);
+        if (r != 0) {
+                free(call);
+                return api_error(ret_error, r, "a call that has to wait has at most %zu bytes", KEEP_BYTES_MAX);
+        }
         call->cookie = ++s->controls.cookie;
         call->gets = !values;
         list_append(&s->controls.calls, &call->link);

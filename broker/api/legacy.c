@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "broker/api/charges.h"
 #include "broker/api/errors.h"
+#include "wire/keep.h"
 #include "broker/api/rights.h"
 
 static LegacyViewer *of_subscriber(Subscriber *s) {
@@ -247,7 +248,7 @@ static int viewer_alloc(Source *s, Callers *callers, const Caller *c, sd_bus_mes
                 return -ENOMEM;
         fb_try(sd_event_add_time_relative(s->api->event, &v->timeout, CLOCK_MONOTONIC,
                                           LEGACY_ATTACH_TIMEOUT_NS / NSEC_PER_USEC, 0, on_timeout, v));
-        v->call = sd_bus_message_ref(m);
+        fb_try(message_keep(m, &v->call));
         *ret = take_ptr(v);
         return 0;
 }

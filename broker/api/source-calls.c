@@ -9,6 +9,7 @@
 #include "broker/api/legacy.h"
 #include "broker/api/source.h"
 #include "interfaces/names.h"
+#include "wire/keep.h"
 
 typedef struct WaitingCall {
         List link; /* Source::calls */
@@ -98,8 +99,11 @@ int source_wait_for_modes(Source *s, sd_bus_message *m, sd_bus_error *ret_error)
 
         if (!c)
                 return -ENOMEM;
-        c->message = sd_bus_message_ref(m);
-        r = charge(c, s, ret_error);
+        r = message_keep(m, &c->message);
+        if (r == 0)
+                r = charge(c, s, ret_error);
+        else if (r > 0)
+                r = api_error(ret_error, r, "a call that has to wait has at most %zu bytes", KEEP_BYTES_MAX);
         if (r < 0) {
                 call_free(c);
                 return r;

@@ -604,5 +604,45 @@ class Reading(Case):
         self.assertEqual([(s['delivered'], s['lost']) for s in self.who()], [(99, {})])
 
 
+class Waiting(programs.TestCase):
+    def send_call(self, conn, path, interface, member, parameters, fds=None):
+        message = Gio.DBusMessage.new_method_call('org.framebus', path, interface, member)
+        message.set_body(parameters)
+        if fds:
+            message.set_unix_fd_list(fds)
+        answers = []
+        conn.send_message_with_reply(message, Gio.DBusSendMessageFlags.NONE, 20000, None, lambda c, result:
+                                     answers.append(c.send_message_with_reply_finish(result)))
+        return answers
+
+    def test_descriptors_that_nothing_names(self):
+        """Calls that wait for what a source can do bring 16 descriptors each; none of these is the broker's then."""
+        self.start()
+        options = GLib.Variant('(sa{sv})', ('silent', {}))
+        (path, _h), fds = self.call(MANAGER_PATH, MANAGER, 'Publish', options, with_fds=True)
+        channel = Channel(fds[0])
+        self.addCleanup(channel.close)
+        conn = self.bus.connect()
+        self.ping()
+        before = self.least_fds()
+        many = Gio.UnixFDList.new()
+        for _ in range(16):
+            many.append(0)
+        asked = [self.send_call(conn, path, SOURCE, 'Negotiate', GLib.Variant('(a{sv})', ({},)), many)
+                 for _ in range(20)]
+        own = Gio.UnixFDList.new()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            own.append(theirs.fileno())
+            asked.append(self.send_call(conn, path, SOURCE, 'AttachTo', GLib.Variant('(ha{sv})', (0, {})), own))
+            self.call(MANAGER_PATH, programs.PEER, 'Ping', conn=conn)      # they are there
+            self.assertLess(self.least_fds(), before + 10)
+            self.assertFalse(any(asked))
+            channel.call(PUBLICATION_PATH, PUBLICATION, 'Modes', GLib.Variant('(aa{sv})', ([MODE],)))
+            fbtest.wait_until(lambda: all(asked), what='an answer to each')
+        for answer, in asked:
+            self.assertEqual(answer.get_message_type(), Gio.DBusMessageType.METHOD_RETURN, answer.print_(0))
+
+
 if __name__ == '__main__':
     fbtest.main()
