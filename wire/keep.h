@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Calls that are answered later. sd-bus keeps all descriptors that a message brought for as long as there is a
- * reference to it, whether or not its signature has any; a message may have 253 of them, and 128 MiB. Whoever
- * may let calls wait would so decide how many descriptors we have left for others.
+ * Calls that are answered later. sd-bus keeps all descriptors that a message brought for as long as there is
+ * a reference to it, whether or not its signature has any; a message may have 253 of them, and 128 MiB.
+ * Whoever may let calls wait would so decide how many descriptors we have left for others.
  */
 #pragma once
 

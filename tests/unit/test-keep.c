@@ -43,10 +43,10 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
 static sd_bus_message *call_new(Pair *p) {
         sd_bus_message *m = NULL;
 
-        return sd_bus_message_new_method_call(p->client, &m, NULL, "/test", "org.framebus.Test", "Attach") < 0 ||
-                               sd_bus_message_set_sender(m, ":1.7") < 0 ?
-                       NULL :
-                       m;
+        if (sd_bus_message_new_method_call(p->client, &m, NULL, "/test", "org.framebus.Test", "Attach") < 0 ||
+            sd_bus_message_set_sender(m, ":1.7") < 0)
+                return NULL;
+        return m;
 }
 
 static void turn(Pair *p) {
@@ -70,8 +70,8 @@ TEST(a_copy_is_as_good) {
         REQUIRE(sd_bus_add_filter(p.server, NULL, on_call, &s) >= 0);
         m = call_new(&p);
         REQUIRE(m);
-        REQUIRE(sd_bus_message_append(m, "sha{sv}(ub)", "text", STDIN_FILENO, 1, "key", "aa{sv}", 1, 1, "a", "t",
-                                      UINT64_C(1) << 40, 7u, 1) >= 0);
+        REQUIRE(sd_bus_message_append(m, "sha{sv}(ub)", "text", STDIN_FILENO, 1, "key", "aa{sv}", 1, 1, "a",
+                                      "t", UINT64_C(1) << 40, 7u, 1) >= 0);
         REQUIRE(sd_bus_call_async(p.client, &slot, m, on_reply, &answered, 0) >= 0);
         sd_bus_message_unref(m);
         turn(&p);
