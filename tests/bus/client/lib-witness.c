@@ -29,7 +29,7 @@
 #include "tests/bus/client/lib-loop.h"
 
 #define KEPT_MAX 512
-#define HELD_MAX 16
+#define HELD_MAX 32
 #define AGAIN_NS (20 * NSEC_PER_MSEC)
 
 /* Memory that it got at some time. */
@@ -52,7 +52,8 @@ typedef struct Witness {
         const char *source;
         struct framebus_subscribe_options options;
         enum framebus_memory memories[2];
-        bool again, any; /* any: somebody else's pictures, which say nothing */
+        bool again, forget;
+        bool any; /* somebody else's pictures, which say nothing */
         framebus_subscription *sub;
         Kept kept[KEPT_MAX];
         size_t n_kept, n_remembered, hold, n_held;
@@ -160,10 +161,16 @@ static void keeper(Witness *w) {
 
 /* What it holds */
 
-static void check_held(Witness *w, const Held *h) {
-        uint64_t now = w->any ? h->stamp : stamp_read(h->data, h->n_words);
+/* Of a picture that says nothing: all of it. */
+static uint64_t read_picture(const Witness *w, const void *data, size_t n_words) {
+        return w->any ? digest(&(Kept){.data = data, .n_words = n_words}) : stamp_read(data, n_words);
+}
 
-        if (now != h->stamp)
+/* What is lent may be changed by somebody who lies; a test that has one says --any-picture. */
+static void check_held(Witness *w, const Held *h) {
+        if (read_picture(w, h->data, h->n_words) == h->stamp)
+                return;
+        if (!w->any || framebus_frame_get_memory(h->frame) == FRAMEBUS_MEMORY_SEALED)
                 problem(w, "it changed while it was held", h->stamp);
 }
 
@@ -182,16 +189,16 @@ static void on_frame(framebus_subscription *sub, framebus_frame *f, void *userda
 
         if (r < 0)
                 return problem(w, "cannot be mapped", 0);
-        stamp = w->any ? w->stamp + 1 : stamp_read(data, size / 8);
-        if (stamp == 0)
+        stamp = read_picture(w, data, size / 8);
+        if (!w->any && stamp == 0)
                 problem(w, "it is torn", framebus_frame_get_seq(f));
-        else if (stamp <= w->stamp && !(framebus_frame_get_flags(f) & FRAMEBUS_FRAME_REPLAYED))
+        else if (!w->any && stamp <= w->stamp && !(framebus_frame_get_flags(f) & FRAMEBUS_FRAME_REPLAYED))
                 problem(w, "it is not newer than the one before", stamp);
         w->stamp = stamp;
         w->n_frames++;
         if (w->counter)
                 __atomic_store_n(w->counter, w->n_frames, __ATOMIC_RELEASE);
-        if (!w->any)
+        if (!w->forget)
                 keep(w, f, size);
         if (w->hold == 0)
                 return;
@@ -325,7 +332,8 @@ static int arguments(Witness *w, int argc, char **argv) {
                         {"bus", no_argument, NULL, 'b'},         {"window", required_argument, NULL, 'w'},
                         {"hold", required_argument, NULL, 'h'},  {"sealed", no_argument, NULL, 'S'},
                         {"again", no_argument, NULL, 'a'},       {"counter", required_argument, NULL, 'c'},
-                        {"any-picture", no_argument, NULL, 'p'}, {0},
+                        {"any-picture", no_argument, NULL, 'p'}, {"forget", no_argument, NULL, 'f'},
+                        {0},
         };
         int c;
 
@@ -343,7 +351,9 @@ static int arguments(Witness *w, int argc, char **argv) {
                 else if (c == 'a')
                         w->again = true;
                 else if (c == 'p')
-                        w->any = true;
+                        w->any = w->forget = true;
+                else if (c == 'f')
+                        w->forget = true;
                 else if (c != 'c' || open_counter(w, optarg) < 0)
                         return -EINVAL;
         w->source = argv[optind];
@@ -359,7 +369,7 @@ int main(int argc, char **argv) {
 
         if (arguments(&w, argc, argv) < 0) {
                 fputs("lib-witness [--bus] [--window N] [--hold N] [--sealed] [--again] [--any-picture] "
-                      "[--counter FILE] SOURCE\n",
+                      "[--forget] [--counter FILE] SOURCE\n",
                       stderr);
                 return 1;
         }
