@@ -25,5 +25,9 @@ int order_judge_answer(const Subscription *s, const char *path, sd_bus_error *re
 /* It listens there. May free @s. */
 void order_answered(Subscription *s);
 
+/* It was suspended, or goes on: may make all others listen elsewhere, or itself wait for that. */
+void order_suspended(Subscription *s);
+void order_resumed(Subscription *s);
+
 /* Everybody was sent all up to @order: tells this one, or all those on the bus at once. */
 int order_tell_committed(Subscription *s, uint64_t order);

@@ -293,7 +293,9 @@ static void source_release(Source *s) {
         worker_free(s->worker);
         stream_deinit(&s->stream);
         quota_charge_clear(&s->charge);
+        sd_event_source_disable_unref(s->commits.deadline);
         free(s->commits.path);
+        free(s->commits.old);
         free(s->name);
         free(s->path);
         free(s->description);

@@ -29,6 +29,9 @@
 /* Where those with order=causal on the bus are told what is committed, see order.h. */
 typedef struct Commits {
         char *path; /* NULL: there are none */
+        char *old;  /* while it moves: where those listen who have not answered yet */
+        bool again; /* and then it is to move once more */
+        sd_event_source *deadline;
         unsigned int n_listeners;
         uint64_t told; /* the newest that was broadcast */
 } Commits;

@@ -180,6 +180,7 @@ static const sd_bus_vtable subscription_vtable[] = {
                 SD_BUS_SIGNAL_WITH_ARGS("Suspended", SD_BUS_ARGS("s", reason), 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Resumed", SD_BUS_NO_ARGS, 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Committed", SD_BUS_ARGS("t", order), 0),
+                SD_BUS_SIGNAL_WITH_ARGS("CommitsMoved", SD_BUS_ARGS("o", path), 0),
                 SD_BUS_SIGNAL_WITH_ARGS("Ended", SD_BUS_ARGS("t", order, "s", reason), 0),
                 SD_BUS_PROPERTY("Source", "o", get_source, 0, SD_BUS_VTABLE_PROPERTY_CONST),
                 SD_BUS_PROPERTY("Window", "u", get_numbers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -50,11 +50,19 @@ static int out_send_lost(Subscriber *sub, uint64_t count, LossReason reason) {
 }
 
 static int out_send_suspended(Subscriber *sub, const char *reason) {
-        return conduit_send_suspended(&of_subscriber(sub)->conduit, reason);
+        Subscription *s = of_subscriber(sub);
+        int r = conduit_send_suspended(&s->conduit, reason);
+
+        order_suspended(s);
+        return r;
 }
 
 static int out_send_resumed(Subscriber *sub) {
-        return conduit_send_resumed(&of_subscriber(sub)->conduit);
+        Subscription *s = of_subscriber(sub);
+        int r = conduit_send_resumed(&s->conduit);
+
+        order_resumed(s);
+        return r;
 }
 
 static int out_send_committed(Subscriber *sub, uint64_t order) {

@@ -33,6 +33,8 @@ typedef struct Subscription {
         };
         Bounds bounds; /* of a share: what its options may be at most */
         bool has_commits; /* counted in Source::commits */
+        /* there, at the path from which it moves, or not (yet) */
+        enum { LISTENS_NOT, LISTENS_OLD, LISTENS } listens;
         QuotaCharge charge; /* to its user, until it is freed */
         bool counted;       /* in Caller::n_channels of its maker */
         char ended_reason[32];

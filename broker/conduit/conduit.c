@@ -62,3 +62,13 @@ int conduit_send_committed(Conduit *c, uint64_t order) {
                 r = sd_bus_message_append(m, "t", order);
         return r < 0 ? r : c->ops->send(c, m);
 }
+
+int conduit_send_commits_moved(Conduit *c, const char *path) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = c->ops->new_signal(c, "CommitsMoved", &m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "o", path);
+        return r < 0 ? r : c->ops->send(c, m);
+}

@@ -37,3 +37,4 @@ int conduit_send_suspended(Conduit *c, const char *reason);
 int conduit_send_resumed(Conduit *c);
 int conduit_send_ended(Conduit *c, uint64_t order, const char *reason);
 int conduit_send_committed(Conduit *c, uint64_t order);
+int conduit_send_commits_moved(Conduit *c, const char *path);

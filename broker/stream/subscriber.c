@@ -283,7 +283,7 @@ void subscriber_offer(Subscriber *s, Frame *f, uint64_t now_ns) {
                 return;
         }
         if (!s->active && s->options.causal) {
-                subscriber_lose(s, 1, LOSS_NO_CREDIT);
+                subscriber_lose(s, 1, s->paused ? LOSS_SUSPENDED : LOSS_NO_CREDIT);
                 return;
         }
         if (!s->active) { /* the newest waits for the conduit to open */
@@ -325,12 +325,27 @@ static void send_held(Subscriber *s, uint64_t now_ns) {
         frame_unref(f);
 }
 
+static void resume(Subscriber *s, uint64_t now_ns) {
+        s->paused = false;
+        s->window.returned_ns = now_ns;
+        ask_for_keyframe(s, now_ns);
+}
+
+void subscriber_pause(Subscriber *s) {
+        s->active = false;
+        s->paused = true;
+}
+
 void subscriber_activate(Subscriber *s, uint64_t now_ns) {
         Frame *last;
 
         if (s->active || s->over)
                 return;
         s->active = true;
+        if (s->paused) {
+                resume(s, now_ns);
+                return;
+        }
         last = stream_get_replay(s->stream, now_ns);
         last = last ? choose(s, last) : NULL;
         if (s->held)
@@ -343,7 +358,7 @@ void subscriber_activate(Subscriber *s, uint64_t now_ns) {
 
 /* Credit returned, or the options changed. */
 static void go_on(Subscriber *s, uint64_t now_ns) {
-        if (s->over || !s->active)
+        if (s->over || !(s->active || s->paused))
                 return;
         if (s->suspended) {
                 s->suspended = false;

@@ -85,6 +85,7 @@ struct Subscriber {
         Sampler latency; /* capture to release */
         bool suits;      /* it accepts the mode in force */
         bool active;     /* its conduit is open */
+        bool paused;     /* it was active, and will be: until then it loses as if it were suspended */
         bool suspended, over;
         bool revoked; /* over, as it may not look any more */
         bool staged; /* it was sent something that is not committed yet */
@@ -116,6 +117,9 @@ void subscriber_deinit(Subscriber *s);
 
 /* Its conduit is open: it may get frames, and the newest one at once if it asked for that. */
 void subscriber_activate(Subscriber *s, uint64_t now_ns);
+
+/* It is sent nothing until it is activated again; nothing is replayed then. */
+void subscriber_pause(Subscriber *s);
 
 /* Gives credit back; unknown and repeated numbers are ignored. Resumes if suspended, and sends the frame
  * held. */

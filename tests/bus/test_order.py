@@ -14,7 +14,7 @@ import unittest
 
 import fbtest
 import programs
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 from programs import SUBSCRIPTION, SUBSCRIPTION_PATH, TRANSPORTS, Raw, Viewer
 
 CAUSAL = '--opt', 'order=s:causal'
@@ -175,6 +175,82 @@ class Protocol(Case):
                     _none, fds = channel.call(SUBSCRIPTION_PATH, SUBSCRIPTION, 'GetOrder', with_fds=True)
                     os.close(fds[0])
                 fbtest.wait_until(lambda: channel.named('Frame'), what='a frame')               # noqa: B023
+
+
+class Moving(Case):
+    """Where Committed is broadcast moves when somebody does not read: else it would pile up for that one."""
+
+    def broadcasts(self, path):
+        """A list that fills with the orders that are told there."""
+        found = []
+        self.conn.signal_subscribe('org.framebus', SUBSCRIPTION, 'Committed', path, None, Gio.DBusSignalFlags.NONE,
+                                   lambda _c, _s, _p, _i, _m, values: found.append(values.unpack()[0]))
+        self.ping()
+        return found
+
+    def test_stopped(self):
+        """The others go on, at another path, and miss nothing; the stopped one goes on when it has answered."""
+        self.start()
+        publisher = self.published('clip', '--rate', 100, '--quiet')
+        others = [self.causal('bus', '--count', 2, '--window', 4), self.causal('bus', '--window', 4)]
+        late = self.causal('bus', '--window', 2)
+        late.wait_frames(5)
+        path = late.events('granted')[0]['granted']['commits']
+        there = self.broadcasts(path)
+        fbtest.wait_until(lambda: there, what='Committed')
+        with fbtest.stopped(late.pid):
+            fbtest.wait_until(lambda: self.of(late)['suspended'], 20, 'suspended')
+            for other, count in zip(others, (2, 1)):
+                moved = {other.wait_event('moved', i + 1)['path'] for i in range(count)}
+                self.assertEqual(len(moved), 1)
+                self.assertNotIn(path, moved)
+            after = self.broadcasts(moved.pop())
+            fbtest.wait_until(lambda: after, what='Committed at the new path')
+            self.quiet(there, after)
+        late.wait_event('resumed', timeout=30)
+        late.wait_event('moved')
+        before = self.of(late)['delivered']
+        fbtest.wait_until(lambda: self.of(late)['delivered'] > before + 5, what='more frames')
+        self.assertGreater(self.of(late)['lost']['suspended'], 0)
+        for client in [*others, late]:
+            client.quit()
+            self.assert_exact(client)
+        self.assertEqual(publisher.quit()['problems'], 0)
+
+    def quiet(self, there, after):
+        """Until there is nothing said at the one path while it is at the other."""
+        def look():
+            n, m = len(there), len(after)
+            fbtest.wait_until(lambda: len(after) > m + 3)
+            return len(there) == n
+        fbtest.wait_until(look, 30, 'silence at the old path')
+
+    @unittest.skipUnless(os.environ.get('FB_FULL'), 'takes the broker 5 s')
+    def test_no_answer(self):
+        """Who does not answer is sent nothing more, and told again; the others need not wait for it."""
+        self.start()
+        self.published('clip', '--rate', 100, '--quiet')
+        deaf = self.causal('bus', '--window', 4, '--no-answer', '--stay')
+        other = self.causal('bus', '--window', 4)
+        late = self.causal('bus', '--window', 2)
+        path = late.wait_event('granted')['granted']['commits']
+        for client in deaf, other, late:
+            client.wait_frames(3)
+        there = self.broadcasts(path)
+        with fbtest.stopped(late.pid):
+            fbtest.wait_until(lambda: self.of(late)['suspended'], 20, 'suspended')
+            after = self.broadcasts(other.wait_event('moved')['path'])
+            deaf.wait_event('moved', 2, timeout=30)
+            self.quiet(there, after)
+            delivered = self.of(deaf)['delivered']
+            other.wait_event('frame', len(other.frames()) + 20)
+            self.assertEqual(self.of(deaf)['delivered'], delivered)
+            self.assertGreater(self.of(deaf)['lost']['suspended'], 0)
+        deaf.tell('setoptions', f"commits=o:{deaf.events('moved')[-1]['path']}")
+        fbtest.wait_until(lambda: self.of(deaf)['delivered'] > delivered, what='frames')
+        for client in deaf, other, late:
+            client.tell('quit')
+            client.wait()
 
 
 class Hostile(Case):

@@ -334,6 +334,7 @@ TEST(notices_have_their_signatures) {
         CHECK(conduit_send_resumed(c) >= 0);
         CHECK(conduit_send_ended(c, 4, "destroyed") >= 0);
         CHECK(conduit_send_committed(c, 4) >= 0);
+        CHECK(conduit_send_commits_moved(c, "/a") >= 0);
         bus_conduit_deinit(&receivers.conduits[0]);
 }
 

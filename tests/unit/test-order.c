@@ -112,6 +112,21 @@ TEST(the_page_begins_with_what_was) {
         CHECK_INT(source_get_committed(&source), a.last_order);
 }
 
+TEST(what_comes_in_a_pause_is_lost) {
+        _cleanup_source_ Source source;
+        _cleanup_sink_ Sink a = { 0 };
+
+        source_of(&source);
+        REQUIRE(sink_add_causal(&a, &source, 4, true));
+        stream_set_format(&source.stream, &vga);
+        source_run(&source, 1);
+        subscriber_pause(&a.sub);
+        source_run(&source, 2);
+        subscriber_activate(&a.sub, source.now);
+        source_run(&source, 1);
+        CHECK_SINK(&a, "f1 1 c -2:suspended 4 c"); /* and nothing is replayed */
+}
+
 /* One who is ended in the loop has an order above the frame's: with that, not before the others have it. */
 TEST(an_end_within_a_frame_is_committed_with_it) {
         _cleanup_source_ Source source;

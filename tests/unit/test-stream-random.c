@@ -114,6 +114,10 @@ static void act(Run *r, unsigned i) {
         case 15 ... 24:
                 sink_release(k, r->source.stream.seq - pick(r, 20));
                 break;
+        case 25:
+                if (k->sub.options.causal && k->sub.active && !k->sub.over)
+                        subscriber_pause(&k->sub);
+                break;
         }
         stream_reap(&r->source.stream);
 }

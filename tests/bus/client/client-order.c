@@ -97,7 +97,7 @@ static void on_committed(Sub *s, sd_bus_message *m) {
         Client *c = s->client;
         uint64_t order;
 
-        if (sd_bus_message_read(m, "t", &order) < 0 || order <= s->told)
+        if (sd_bus_message_read(m, "t", &order) < 0 || order < s->told || (order == s->told && !s->former[0]))
                 sub_problem(s, "Committed does not grow");
         else
                 s->told = order;
@@ -120,6 +120,23 @@ static void on_committed(Sub *s, sd_bus_message *m) {
         }
 }
 
+/* The old match stays: there is a moment when it is told at both. */
+static void on_moved(Sub *s, sd_bus_message *m) {
+        const char *path;
+
+        if (sd_bus_message_read(m, "o", &path) < 0) {
+                sub_problem(s, "CommitsMoved does not have its signature");
+                return;
+        }
+        order_begin_event(s, "moved");
+        json_string("path", path);
+        json_end();
+        if (strcmp(path, s->commits) != 0)
+                snprintf(s->former, sizeof s->former, "%s", s->commits);
+        if (!s->client->config.no_answer && order_listen(s, path) < 0)
+                sub_problem(s, "cannot listen at another path");
+}
+
 void order_on_signal(Sub *s, sd_bus_message *m) {
         uint64_t order = order_of(m);
 
@@ -131,6 +148,10 @@ void order_on_signal(Sub *s, sd_bus_message *m) {
                 sub_problem(s, "a signal before it was asked for");
         if (strcmp(sd_bus_message_get_member(m), "Committed") == 0) {
                 on_committed(s, m);
+                return;
+        }
+        if (strcmp(sd_bus_message_get_member(m), "CommitsMoved") == 0) {
+                on_moved(s, m);
                 return;
         }
         if (order > 0 && order <= s->looked)
@@ -150,7 +171,8 @@ void order_on_signal(Sub *s, sd_bus_message *m) {
 
 Sub *order_find(Client *c, const char *path) {
         for (unsigned int i = 0; i < c->config.count; i++)
-                if (c->subs[i].commits[0] && strcmp(c->subs[i].commits, path) == 0)
+                if ((c->subs[i].commits[0] && strcmp(c->subs[i].commits, path) == 0) ||
+                    (c->subs[i].former[0] && strcmp(c->subs[i].former, path) == 0))
                         return &c->subs[i];
         return NULL;
 }

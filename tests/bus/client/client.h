@@ -35,7 +35,7 @@ typedef struct Config {
         bool never_release, release_twice, release_up_to;
         bool no_open, checksum, quiet, stay, negotiate, close, no_attack;
         bool no_fd_passing, channel_no_fd_passing;
-        bool no_order, no_gate;
+        bool no_order, no_gate, no_answer;
 } Config;
 
 typedef struct Client Client;
@@ -73,7 +73,7 @@ typedef struct Sub {
         size_t n_held;
 
         bool causal, silent;      /* silent: nothing may come yet */
-        char commits[80];         /* on the bus: of Committed */
+        char commits[80], former[80]; /* on the bus: of Committed, and before it moved */
         const FbOrderPage *page;  /* on a channel */
         uint64_t told;            /* newest Committed */
         uint64_t looked;          /* up to where everything is to be here */

@@ -5,7 +5,7 @@
  *
  * Prints one JSON object a line: granted, format, frame, lost, suspended, resumed, ended, error,
  * disconnected, owner, stray (a signal that is not ours), problem (a breach of the contract), properties,
- * closed, flooded, summary; of order=causal also page, staged, committed, dropped (staged, and never
+ * closed, flooded, summary; of order=causal also page, staged, committed, moved, dropped (staged, and never
  * committed). Exit status: 0; 1 bad arguments or no bus; 3 an error was answered; 4 a problem was found.
  *
  * It deliberately never connects again: what ends, ends.
@@ -48,6 +48,7 @@ static const char usage[] =
                 "  --flood N                  send N calls and never read the replies\n"
                 "  --no-order                 with order=causal: do not ask where to look\n"
                 "  --no-gate                  believe what is not committed\n"
+                "  --no-answer                stay where Committed was told first\n"
                 "  --close                    call Close at the end\n"
                 "  --stay                     do not exit when ended or disconnected\n"
                 "  --quiet                    no line for a frame that is all right\n"
@@ -90,6 +91,7 @@ static const struct {
                 {"no-fd-passing", FLAG(no_fd_passing)},
                 {"no-order", FLAG(no_order)},
                 {"no-gate", FLAG(no_gate)},
+                {"no-answer", FLAG(no_answer)},
                 {"channel-no-fd-passing", FLAG(channel_no_fd_passing)},
 };
 
