@@ -72,8 +72,9 @@ ROUNDS = [
     Round('clang', 'clang', 'clang', ['-Dbuildtype=release', '-Db_ndebug=false'],
           chosen('unit/*', 'lint/lint-headers', 'lint/readme', 'bus/main-broker'), scale=3, env={'CC': 'clang'}),
     Round('sanitizers', 'address and undefined-behaviour sanitizers, fault points', 'sanitizers', FAULTS,
-          chosen('unit/*', 'bus/*-daemon', 'bus/main-broker', 'bus/flow-broker', 'fault/*'), scale=5,
-          chosen_full=chosen('unit/*', 'bus/*', 'fault/*'),
+          chosen('unit/*', 'bus/*-daemon', 'bus/main-broker', 'bus/flow-broker', 'fault/*',
+                 'conformance/row-1[235]-daemon'), scale=5,         # these need fault points
+          chosen_full=chosen('unit/*', 'bus/*', 'fault/*', 'conformance/row-1[235]-*'),
           env={'ASAN_OPTIONS': 'detect_stack_use_after_return=1:strict_string_checks=1',
                'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}),
     Round('memcheck', 'valgrind', 'gcc', ['-Dbuildtype=debugoptimized'],

@@ -69,7 +69,7 @@ class Policy(programs.TestCase):
         self.assertEqual(attached.events('error')[0]['name'], 'org.freedesktop.DBus.Error.AccessDenied')
         healthy.wait_frames(len(healthy.frames()) + 10)
         healthy.quit()
-        self.assert_complete(healthy)
+        self.assert_exact(healthy)
         all_ears.wait_output('^Frame 1$')           # root may listen in: the measure can tell
         ears.wait_output('^NameOwnerChanged 0$')    # what others say it does hear
         self.assertEqual(re.findall('^(?:Frame|FormatChanged|Ended|PropertiesChanged).*', ears.out(), re.M), [])
