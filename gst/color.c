@@ -62,6 +62,15 @@ static const struct {
                 _found;                                                                                      \
         })
 
+/* One curve has three names, which go with the color space. */
+static GstVideoTransferFunction transfer_from_xfer(uint32_t xfer, uint32_t space) {
+        if (xfer == V4L2_XFER_FUNC_709 && space == V4L2_COLORSPACE_SMPTE170M)
+                return GST_VIDEO_TRANSFER_BT601;
+        if (xfer == V4L2_XFER_FUNC_709 && space == V4L2_COLORSPACE_BT2020)
+                return GST_VIDEO_TRANSFER_BT2020_10;
+        return LOOK_UP(transfers, xfer, transfer, xfer);
+}
+
 static GstVideoColorimetry colorimetry_from_numbers(const uint32_t numbers[4], bool rgb) {
         uint32_t space = numbers[0], xfer = numbers[1], encoding = numbers[2], quantization = numbers[3];
 
@@ -75,7 +84,7 @@ static GstVideoColorimetry colorimetry_from_numbers(const uint32_t numbers[4], b
                 .range = quantization == V4L2_QUANTIZATION_FULL_RANGE ? GST_VIDEO_COLOR_RANGE_0_255
                                                                       : GST_VIDEO_COLOR_RANGE_16_235,
                 .matrix = rgb ? GST_VIDEO_COLOR_MATRIX_RGB : LOOK_UP(matrices, encoding, matrix, encoding),
-                .transfer = LOOK_UP(transfers, xfer, transfer, xfer),
+                .transfer = transfer_from_xfer(xfer, space),
                 .primaries = LOOK_UP(spaces, colorspace, primaries, space),
         };
 }

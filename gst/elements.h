@@ -4,8 +4,8 @@
 
 #include <gst/base/gstbasesink.h>
 #include <gst/base/gstpushsrc.h>
-#include <gst/video/gstvideosink.h>
 
 #define MODES_MAX 256u /* wishes in one request */
 
 G_DECLARE_FINAL_TYPE(FramebusSrc, framebus_src, FRAMEBUS, SRC, GstPushSrc)
+G_DECLARE_FINAL_TYPE(FramebusSink, framebus_sink, FRAMEBUS, SINK, GstBaseSink)

@@ -121,7 +121,7 @@ static void on_ended(framebus_subscription *sub, const char *reason, const struc
 
         g_mutex_lock(&r->lock);
         r->state = ENDED;
-        r->error = errno_of(error);
+        r->error = strcmp(reason, "mode") == 0 ? -EAGAIN : errno_of(error);
         g_free(r->message);
         r->message = error ? g_strdup(error->message) : g_strdup_printf("The subscription ended: %s", reason);
         g_cond_broadcast(&r->changed);
@@ -343,7 +343,7 @@ int receiver_pop(Receiver *r, ReceiverFrame *ret) {
                 g_cond_wait(&r->changed, &r->lock);
         f = r->flushing ? NULL : g_queue_pop_head(&r->frames);
         if (!f)
-                k = r->flushing ? -ECANCELED : -ENODATA;
+                k = r->flushing ? -ECANCELED : r->error == -EAGAIN ? -EAGAIN : -ENODATA;
         g_mutex_unlock(&r->lock);
         if (f) {
                 *ret = *f;

@@ -42,7 +42,8 @@ int receiver_get_modes(Receiver *r, const char *source, struct framebus_mode **r
 int receiver_subscribe(Receiver *r, const char *source, const struct framebus_subscribe_options *options,
                        struct framebus_mode *ret_mode);
 
-/* The next frame; its buffer is the caller's. -ENODATA: the subscription has ended. */
+/* The next frame; its buffer is the caller's. -ENODATA: the subscription has ended; -EAGAIN: because
+ * the source has another mode now, so asking again may help. */
 int receiver_pop(Receiver *r, ReceiverFrame *ret);
 
 /* What waits is woken and cannot begin, until it is set to false. */

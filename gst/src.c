@@ -109,6 +109,21 @@ static int src_get_common_caps(FramebusSrc *self, GstCaps **ret) {
         return 0;
 }
 
+/* What is possible now, by the source's preference; then what is not, but would do, as sources change. */
+static size_t src_get_wishes(FramebusSrc *self, const GstCaps *common, struct framebus_mode *ret,
+                             size_t max) {
+        GstPad *pad = GST_BASE_SRC_PAD(self);
+        GstCaps *all = gst_pad_get_pad_template_caps(pad), *peer = gst_pad_peer_query_caps(pad, all);
+        GstCaps *possible = gst_caps_intersect_full(all, peer, GST_CAPS_INTERSECT_FIRST);
+        size_t n = caps_to_modes(common, ret, max);
+
+        n += caps_to_modes(possible, ret + n, max - n);
+        gst_caps_unref(possible);
+        gst_caps_unref(peer);
+        gst_caps_unref(all);
+        return n;
+}
+
 static int src_subscribe(FramebusSrc *self) {
         struct framebus_mode *wishes;
         GstCaps *caps;
@@ -123,7 +138,7 @@ static int src_subscribe(FramebusSrc *self) {
                 }
                 if (k >= 0) {
                         wishes = g_new(struct framebus_mode, MODES_MAX);
-                        n = caps_to_modes(caps, wishes, MODES_MAX);
+                        n = src_get_wishes(self, caps, wishes, MODES_MAX);
                         k = src_subscribe_once(self, wishes, n);
                         g_free(wishes);
                         gst_caps_unref(caps);
@@ -280,13 +295,13 @@ static GstFlowReturn src_hand_out(FramebusSrc *self, ReceiverFrame *f, GstBuffer
         return GST_FLOW_OK;
 }
 
-static GstFlowReturn src_ended(FramebusSrc *self) {
+static GstFlowReturn src_ended(FramebusSrc *self, int why) {
         int k;
 
         self->subscribed = false;
-        if (self->settings.on_end == ON_END_EOS)
+        if (why != -EAGAIN && self->settings.on_end == ON_END_EOS)
                 return GST_FLOW_EOS;
-        k = self->settings.on_end == ON_END_WAIT ? src_subscribe(self) : -EIO;
+        k = why == -EAGAIN || self->settings.on_end == ON_END_WAIT ? src_subscribe(self) : -EIO;
         if (k == -ECANCELED)
                 return GST_FLOW_FLUSHING;
         if (k == -EDOM)
@@ -306,7 +321,7 @@ static GstFlowReturn src_create(GstPushSrc *push, GstBuffer **ret_buffer) {
                 k = receiver_pop(self->receiver, &f);
                 if (k >= 0)
                         return src_hand_out(self, &f, ret_buffer);
-                flow = k == -ECANCELED ? GST_FLOW_FLUSHING : src_ended(self);
+                flow = k == -ECANCELED ? GST_FLOW_FLUSHING : src_ended(self, k);
         }
         return flow;
 }

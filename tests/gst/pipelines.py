@@ -82,6 +82,14 @@ class Pipeline:
         caps = pad.get_current_caps()
         self.frames.append(Frame(buffer, caps.to_string() if caps else None))
 
+    def taps(self, name):
+        """The element of that name sees what goes by, by its pad."""
+        def look(pad, info):
+            self._on_buffer(None, info.get_buffer(), pad)
+            return Gst.PadProbeReturn.OK
+        self[name].get_static_pad('src').add_probe(Gst.PadProbeType.BUFFER, look)
+        return self
+
     def __getitem__(self, name):
         return self.pipeline.get_by_name(name)
 
@@ -132,6 +140,13 @@ class TestCase(fbtest.TestCase):
         self.bus = self.enter(fbtest.Bus())
         os.environ['FRAMEBUS_ADDRESS'] = self.bus.address
         self.broker = self.enter(fbtest.Broker(self.bus, sources or {}))
+
+    def names_of_sources(self):
+        conn = self.bus.connect()
+        objects = fbtest.call(conn, 'org.framebus', '/org/framebus', 'org.freedesktop.DBus.ObjectManager',
+                              'GetManagedObjects')[0]
+        conn.close_sync(None)
+        return [o['org.framebus.Source1']['Name'] for o in objects.values() if 'org.framebus.Source1' in o]
 
     def pipeline(self, text):
         pipeline = Pipeline(text)
