@@ -100,6 +100,19 @@ BAD = [
 ]
 
 
+# What programs print, what a row that names a and b is then
+JUDGED = [
+    ('ok 1 - a\nok 2 - b', 'ok'),
+    ('ok 1 - a\nnot ok 2 - b', 'FAIL'),
+    ('ok   a (0.1 s) \nFAIL b (0.2 s) \n...', 'FAIL'),
+    ('FAIL b [one of its parts] (0.2 s)\nok   b (0.2 s)\nok   a (0.2 s)', 'FAIL'),
+    ('ok   a (0.1 s) \nskip b (0.2 s) : needs root', 'ok'),
+    ('ok 1 - a # SKIP\nskip b (0.2 s) : needs root', 'skip'),
+    ('ok 1 - a', 'FAIL'),
+    ('', 'FAIL'),
+]
+
+
 def check_itself():
     """A lint that finds nothing proves nothing."""
     if problems_of_page(GOOD, {'row-07'})[0]:
@@ -109,6 +122,11 @@ def check_itself():
         found = ' '.join(p for _, p in problems_of_page(text, {'row-07'})[0])
         if wanted not in found:
             missed.append(f'does not find "{wanted}", but: {found}')
+    row = conformance.Entry('row-01', {'text': 'x', 'tests': ['a', 'b']})
+    for printed, wanted in JUDGED:
+        word, _ = conformance.judge(row, conformance.outcomes(printed))
+        if word != wanted:
+            missed.append(f'says {word}, not {wanted}, of: {printed}')
     with tempfile.NamedTemporaryFile('w', suffix='.toml') as file:
         file.write('[row-01]\ntext = "x"\n')
         file.flush()
@@ -123,7 +141,7 @@ def check_itself():
 def main(argv):
     if argv == ['--itself']:
         problems = check_itself()
-        summary = f'{len(BAD) + 1} mistakes'
+        summary = f'{len(BAD) + len(JUDGED) + 1} tries'
     else:
         rows = conformance.rows()
         problems = [f'there is no row-{i:02}' for i in range(1, 26) if f'row-{i:02}' not in rows]
