@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "broker/api/legacy.h"
 #include "broker/api/rights.h"
+#include "broker/api/source-interfaces.h"
 #include "interfaces/names.h"
 
 #define IFACE_PROPERTIES     "org.freedesktop.DBus.Properties"
@@ -18,16 +18,6 @@
 /* What every object of sd-bus's has. */
 static const char *const standard[] = { "org.freedesktop.DBus.Peer", "org.freedesktop.DBus.Introspectable",
                                         IFACE_PROPERTIES };
-
-static const struct {
-        const char *name;
-        const sd_bus_vtable *vtable;
-} interfaces[] = {
-        { FB_IFACE_SOURCE, source_vtable },
-        { FB_IFACE_CONTROLS, controls_vtable },
-        { FB_IFACE_LEGACY_1, legacy_vtable_1 },
-        { FB_IFACE_LEGACY_2, legacy_vtable_2 },
-};
 
 Audience announce_audience(Api *api) {
         return (Audience){ api->bus, &api->callers };
@@ -113,6 +103,8 @@ static int append_interface(sd_bus_message *m, Source *s, const char *name, cons
 }
 
 static int make_added(Source *s, sd_bus_message **ret) {
+        size_t n;
+        const SourceInterface *interfaces = source_interfaces(&n);
         int r = sd_bus_message_new_signal(s->api->bus, ret, FB_PATH_MANAGER, IFACE_OBJECT_MANAGER,
                                           "InterfacesAdded");
 
@@ -122,12 +114,14 @@ static int make_added(Source *s, sd_bus_message **ret) {
                 r = sd_bus_message_open_container(*ret, SD_BUS_TYPE_ARRAY, "{sa{sv}}");
         for (size_t i = 0; r >= 0 && i < FB_ELEMENTSOF(standard); i++)
                 r = append_interface(*ret, s, standard[i], NULL);
-        for (size_t i = 0; r >= 0 && i < FB_ELEMENTSOF(interfaces); i++)
+        for (size_t i = 0; r >= 0 && i < n; i++)
                 r = append_interface(*ret, s, interfaces[i].name, interfaces[i].vtable);
         return r < 0 ? r : sd_bus_message_close_container(*ret);
 }
 
 static int make_removed(Source *s, sd_bus_message **ret) {
+        size_t n;
+        const SourceInterface *interfaces = source_interfaces(&n);
         int r = sd_bus_message_new_signal(s->api->bus, ret, FB_PATH_MANAGER, IFACE_OBJECT_MANAGER,
                                           "InterfacesRemoved");
 
@@ -137,7 +131,7 @@ static int make_removed(Source *s, sd_bus_message **ret) {
                 r = sd_bus_message_open_container(*ret, SD_BUS_TYPE_ARRAY, "s");
         for (size_t i = 0; r >= 0 && i < FB_ELEMENTSOF(standard); i++)
                 r = sd_bus_message_append(*ret, "s", standard[i]);
-        for (size_t i = 0; r >= 0 && i < FB_ELEMENTSOF(interfaces); i++)
+        for (size_t i = 0; r >= 0 && i < n; i++)
                 r = sd_bus_message_append(*ret, "s", interfaces[i].name);
         return r < 0 ? r : sd_bus_message_close_container(*ret);
 }

@@ -12,6 +12,7 @@
 #include "broker/access/access.h"
 #include "broker/access/caller.h"
 #include "broker/access/quota.h"
+#include "broker/api/source-interfaces.h"
 #include "broker/api/audit.h"
 #include "broker/conduit/bus.h"
 #include "broker/conduit/peer.h"
@@ -57,7 +58,7 @@ struct Api {
         unsigned int n_busy_sources; /* with a capture program at work or a call waiting for it */
         sd_bus_slot *manager_slot, *object_manager_slot, *subscription_slot, *errors_slot,
                         *legacy_slot;
-        sd_bus_slot *source_slots[5]; /* one for each interface of sources, and their names */
+        sd_bus_slot *source_slots[SOURCE_INTERFACES_MAX + 1]; /* the last one: of their names */
 };
 
 /* Adds all objects and filters to @bus. */

@@ -8,6 +8,7 @@
 #include "broker/api/audit.h"
 #include "broker/api/errors.h"
 #include "broker/api/legacy.h"
+#include "broker/api/source-interfaces.h"
 #include "interfaces/names.h"
 
 /* ---- judging ---- */
@@ -158,23 +159,15 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 }
 
 int rights_add_sources(Api *api) {
-        static const struct {
-                const char *interface;
-                const sd_bus_vtable *vtable;
-        } all[] = {
-                { FB_IFACE_SOURCE, source_vtable },
-                { FB_IFACE_CONTROLS, controls_vtable },
-                { FB_IFACE_LEGACY_1, legacy_vtable_1 },
-                { FB_IFACE_LEGACY_2, legacy_vtable_2 },
-        };
+        size_t n;
+        const SourceInterface *all = source_interfaces(&n);
         int r = 0;
 
-        _Static_assert(FB_ELEMENTSOF(all) + 1 == FB_ELEMENTSOF(api->source_slots), "one for each, and one");
-        for (size_t i = 0; i < FB_ELEMENTSOF(all) && r >= 0; i++)
+        for (size_t i = 0; i < n && r >= 0; i++)
                 r = sd_bus_add_fallback_vtable(api->bus, &api->source_slots[i], FB_PATH_SOURCE_PREFIX,
-                                               all[i].interface, all[i].vtable, rights_find_source, api);
+                                               all[i].name, all[i].vtable, rights_find_source, api);
         if (r >= 0)
-                r = sd_bus_add_node_enumerator(api->bus, &api->source_slots[FB_ELEMENTSOF(all)],
+                r = sd_bus_add_node_enumerator(api->bus, &api->source_slots[SOURCE_INTERFACES_MAX],
                                                FB_PATH_SOURCE_PREFIX, enumerate, api);
         return r;
 }

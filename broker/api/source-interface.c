@@ -15,6 +15,7 @@
 #include "broker/api/options.h"
 #include "broker/api/order.h"
 #include "broker/api/rights.h"
+#include "broker/api/source-interfaces.h"
 #include "broker/api/source.h"
 #include "broker/api/subscription.h"
 #include "interfaces/names.h"
@@ -77,15 +78,17 @@ static int reply_subscribed(sd_bus_message *m, Subscription *sub, const Options 
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Granted granted = { .mode = *mode, .seq = sub->granted_seq, .epoch = sub->api->epoch,
                             .commits = order_get_commits(sub) };
-        int r;
+        int r, version = sd_bus_message_is_method_call(m, FB_IFACE_SOURCE_2, NULL) > 0 ? 2 : 1;
 
         r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0 && channel >= 0)
+        if (r >= 0 && channel >= 0 && version == 1)
                 r = sd_bus_message_append(reply, "h", channel);
-        if (r >= 0)
+        if (r >= 0 && version == 1)
                 r = sd_bus_message_append(reply, "o", subscription_get_path(sub));
         if (r >= 0)
                 r = options_append_granted(reply, o, &granted);
+        if (r >= 0 && version == 2)
+                r = sd_bus_message_append(reply, "h", channel);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 

@@ -79,9 +79,12 @@ PUBLISHERS = {
 }
 
 
-def start_sources(case):
-    """What every recording, and whoever plays it, has: 'bars' of a capture program, and 'clip', a publisher."""
-    case.start({'bars': programs.PATTERN + 'PulseVideo=dev_video0\n'})
+def start_sources(case, env=None):
+    """
+    What every recording, and whoever plays it, has: 'bars' of a capture program, and 'clip', a publisher. env: of the
+    broker.
+    """
+    case.start({'bars': programs.PATTERN + 'PulseVideo=dev_video0\n'}, env=env)
     fbtest.wait_until(lambda: case.bus.owner(LEGACY_NAME), what=LEGACY_NAME)
     return case.published('clip', '--rate', 50, '--size', SIZE, '--format', FORMAT)
 

@@ -18,6 +18,7 @@ import fbtest  # noqa: E402
 import later  # noqa: E402
 import programs  # noqa: E402
 import record  # noqa: E402
+import replay  # noqa: E402
 import tap  # noqa: E402
 from gi.repository import GLib  # noqa: E402
 
@@ -109,6 +110,92 @@ class Later(programs.TestCase):
             self.raises('UnknownOption', channel.call, programs.SUBSCRIPTION_PATH, programs.SUBSCRIPTION, member,
                         V('(a{sv})', (options,)), text='later')
         self.assertEqual(len(self.who()), 1)
+
+
+SOURCE_2 = 'org.framebus.Source2'
+
+
+class Source2(programs.TestCase):
+    """A broker with a second version, in builds with fault points; in others, one that never heard of it."""
+
+    def setUp(self):
+        self.clip = record.start_sources(self, env={'FRAMEBUS_FAULT': 'source2'})
+        self.has_it = os.environ.get('FB_FAULT_POINTS') == '1'
+
+    def prefer(self, conn=None):
+        """As a program does that prefers the new version and is content with the old one: (version, channel)."""
+        try:
+            (granted, _h), fds = self.call(self.resolve('clip'), SOURCE_2, 'Attach', V('(a{sv})', ({},)), conn,
+                                           with_fds=True)
+            version = 2
+        except GLib.Error as error:
+            self.assertIn(fbtest.error_name(error), ('org.freedesktop.DBus.Error.UnknownMethod',
+                                                     'org.freedesktop.DBus.Error.UnknownInterface'))
+            (_h, _path, granted), fds = self.on_source('clip', 'Attach', conn=conn, with_fds=True)
+            version = 1
+        self.assertEqual(granted['mode']['width'], 64)
+        channel = programs.Channel(fds[0])
+        self.addCleanup(channel.close)
+        return version, channel
+
+    def objects(self):
+        return self.call(programs.MANAGER_PATH, 'org.freedesktop.DBus.ObjectManager', 'GetManagedObjects')[0]
+
+    def test_preferred(self):
+        version, channel = self.prefer()
+        self.assertEqual(version, 2 if self.has_it else 1)
+        fbtest.wait_until(lambda: len(channel.named('Frame')) >= 3, what='frames')
+
+    def test_both_by_one_program(self):
+        """They are one thing: subscriptions of both are told by Who, and a limit is one limit."""
+        conn = self.bus.connect()
+        channels = [self.prefer(conn)[1] for _ in range(8)]
+        channels += [self.open_channel('clip', conn=conn) for _ in range(8)]
+        self.assertEqual(len(self.who()), 16)
+        self.raises('LimitsExceeded', self.on_source, 'clip', 'Attach', conn=conn, text='16 channels')
+        if self.has_it:
+            self.raises('LimitsExceeded', self.call, self.resolve('clip'), SOURCE_2, 'Attach', V('(a{sv})', ({},)),
+                        conn, text='16 channels')
+            self.raises('UnknownOption', self.call, self.resolve('clip'), SOURCE_2, 'Attach',
+                        V('(a{sv})', ({'later': V('b', True)},)), text='later')
+
+    def test_who_waits_for_modes(self):
+        """The call comes again when it is known what the source can do, and is answered in its own way."""
+        if self.has_it:
+            (granted, _h), fds = self.call(self.resolve('bars'), SOURCE_2, 'Attach', V('(a{sv})', ({},)),
+                                           with_fds=True)
+            self.assertEqual(granted['mode']['width'], 320)
+            os.close(fds[0])
+
+    def test_told(self):
+        """Whoever looks finds both, and is told of both; old clients look for the one that they know."""
+        added = self.record('InterfacesAdded')
+        removed = self.record('InterfacesRemoved')
+        publisher = self.published('another')
+        fbtest.wait_until(lambda: added, what='InterfacesAdded')
+        publisher.quit()
+        fbtest.wait_until(lambda: removed, what='InterfacesRemoved')
+        for interfaces in self.objects()['/org/framebus/source/clip'], added[0][2][1], removed[0][2][1]:
+            self.assertIn(programs.SOURCE, interfaces)
+            self.assertEqual(SOURCE_2 in interfaces, self.has_it)
+
+    def test_clients_of_version_1(self):
+        """All examples, the tools, PulseVideo, and what was recorded of earlier versions: as ever."""
+        for name in record.CLIENTS:
+            with self.subTest(name):
+                process = self.enter(fbtest.Process(record.CLIENTS[name](), env={
+                    'DBUS_SESSION_BUS_ADDRESS': self.bus.address,
+                    'DBUS_SYSTEM_BUS_ADDRESS': 'unix:path=/nonexistent'}))
+                self.assertEqual(process.wait(30), 0, process.log())
+        for path in sorted((HERE / 'streams').glob('*/*.json')):
+            if path.stem not in record.PUBLISHERS:
+                with self.subTest(f'{path.parent.name}/{path.stem}'):
+                    player = replay.Player([json.loads(line) for line in path.read_text().splitlines()],
+                                           f'{self.bus.base}/bus')
+                    self.addCleanup(player.close)
+                    player.play()
+                    self.assertEqual(replay.errors_of(player), [])
+                    player.close()
 
 
 if __name__ == '__main__':
