@@ -67,9 +67,12 @@ class Killing(programs.TestCase):
     def goes_on(self, when):
         """Each viewer gets frames."""
         before = {viewer: viewer.frames() for viewer in (*self.viewers, *self.victim)}
-        for viewer, n in before.items():
-            fbtest.wait_until(lambda viewer=viewer, n=n: viewer.frames() >= n + 12 or viewer.frames() < n, DEADLINE,
-                              f'frames for {viewer.args} {when}; {self.state()}')
+        try:
+            for viewer, n in before.items():
+                fbtest.wait_until(lambda v=viewer, n=n: v.frames() >= n + 12 or v.frames() < n, DEADLINE)
+        except AssertionError:      # only now: to ask would start the broker
+            raise AssertionError(f'no frames {when}: {viewer.args}\n{viewer.process.log()[-1000:]}\n'
+                                 f'{self.publisher.log()[-1000:]}\n{self.state()}') from None
 
     def state(self):
         with contextlib.suppress(Exception):
@@ -95,7 +98,8 @@ class Killing(programs.TestCase):
             self.kill_pid(pid)
 
     def kill_program(self, dice):
-        for pid in self.bus.descendants():
+        broker = self.bus.owner_pid('org.framebus')
+        for pid in fbtest.children_of(broker) if broker else []:
             if programs.CAPTURE in fbtest.command_of(pid):
                 self.kill_pid(pid)
 

@@ -178,7 +178,8 @@ def never(predicate, seconds, what=None):
 def _stat(pid):
     """(state, parent) of a process, or None if it is gone."""
     try:
-        fields = pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+        with open(f'/proc/{pid}/stat', encoding='ascii', errors='replace') as file:
+            fields = file.read().rpartition(')')[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
     return fields[0], int(fields[1])
@@ -190,15 +191,26 @@ def alive(pid):
     return stat is not None and stat[0] not in 'ZX'
 
 
+def _families():
+    """{process: its children}"""
+    found = {}
+    for pid in os.listdir('/proc'):
+        stat = _stat(pid) if pid.isdigit() else None
+        if stat:
+            found.setdefault(stat[1], []).append(int(pid))
+    return found
+
+
 def children_of(pid):
-    found = {int(p): _stat(p) for p in os.listdir('/proc') if p.isdigit()}
-    return [p for p, stat in found.items() if stat and stat[1] == pid]
+    return _families().get(pid, [])
 
 
 def descendants_of(pid):
-    found = []
-    for child in children_of(pid):
-        found += [child] + descendants_of(child)
+    families, found, more = _families(), [], [pid]
+    while more:
+        children = families.get(more.pop(0), [])
+        found += children
+        more += children
     return found
 
 
