@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * How a Source2 comes beside Source1, tried in tests: a vtable of its own, whose methods are source_call()'s.
- * What is different, here the order of Attach's answer, is asked for where answers are written. It deliberately
- * has no XML file: nobody is to rely on it.
+ * What is different, here the order of Attach's answer, is asked for where answers are written. It
+ * deliberately has no XML file: nobody is to rely on it.
  */
 #include "broker/api/source-interfaces.h"
 
