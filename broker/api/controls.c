@@ -263,7 +263,8 @@ int controls_ask(Source *s, sd_bus_message *m, const ControlSettings *values, co
         r = message_keep(m, &call->message);
         if (r != 0) {
                 free(call);
-                return api_error(ret_error, r, "a call that has to wait has at most %zu bytes", KEEP_BYTES_MAX);
+                return api_error(ret_error, r, "a call that has to wait has at most %zu bytes",
+                                 KEEP_BYTES_MAX);
         }
         call->cookie = ++s->controls.cookie;
         call->gets = !values;
