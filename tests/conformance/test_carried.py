@@ -88,6 +88,31 @@ class Quota(programs.TestCase):
             self.assertEqual(rest, ['no-credit', 'suspended'])
 
 
+    def test_suspended_get_the_next(self):
+        """Nothing is kept for who is suspended, not even the newest with drop=latest: the next frame is the first."""
+        self.start()
+        publisher = self.published('clip', '--rate', 30)
+        viewers = []
+        for transport in TRANSPORTS:
+            viewer = Viewer(self, 'clip', transport, window=2, drop='latest')
+            fbtest.wait_until(lambda v=viewer: len(v.frames()) == 2, what='two frames')
+            viewer.release(viewer.frames()[0])
+            viewers.append(viewer)
+        for viewer in viewers:
+            viewer.wait_event('Suspended')
+        publisher.tell('pause')
+        self.send(publisher)
+        last = self.source_seq(publisher)
+        for viewer in viewers:
+            viewer.release(*viewer.frames())
+            viewer.sync()
+            self.assertEqual(viewer.story()[-1], 'Resumed')
+        self.send(publisher)
+        for viewer in viewers:
+            viewer.wait_frames(4)
+            self.assertEqual(viewer.frames()[-1], last + 1)
+
+
 class Bystanders(programs.TestCase):
     def test_no_frame_is_broadcast(self):
         """Whoever has a match for everything sees what is public; no frame, and no descriptor."""
