@@ -165,7 +165,7 @@ static void begin_bus(sd_bus_message *m) {
 }
 
 int main(int argc, char **argv) {
-        sd_bus_message *resolved, *m;
+        static sd_bus_message *resolved, *m; /* what they say is used to the end */
         const char *name, *method = "Attach", *source;
         int i = 1;
 
