@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 static struct {
         const char *name;
         int level;
@@ -87,4 +89,29 @@ void log_print(int level, const char *format, ...) {
         r = errno; /* a message is no reason to lose the errno that it may be about */
         (void)!write(STDERR_FILENO, line, n);
         errno = r;
+}
+
+void log_client_at(uint64_t now_ns, const char *format, ...) {
+        static uint64_t room_ns = LOG_CLIENTS_BURST * NSEC_PER_SEC, last_ns;
+        static unsigned int untold;
+        char text[512];
+        va_list ap;
+
+        room_ns += last_ns > 0 ? now_ns - last_ns : 0;
+        if (room_ns > LOG_CLIENTS_BURST * NSEC_PER_SEC)
+                room_ns = LOG_CLIENTS_BURST * NSEC_PER_SEC;
+        last_ns = now_ns;
+        if (room_ns < NSEC_PER_SEC) {
+                untold++;
+                return;
+        }
+        room_ns -= NSEC_PER_SEC;
+        va_start(ap, format);
+        vsnprintf(text, sizeof text, format, ap);
+        va_end(ap);
+        if (untold > 0)
+                log_warning("%s (%u more were not told)", text, untold);
+        else
+                log_warning("%s", text);
+        untold = 0;
 }

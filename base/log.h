@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum {
         LOG_LEVEL_ERROR = 3,
@@ -26,6 +27,14 @@ bool log_is_journal(void);
 int log_level_from_string(const char *s);
 
 void log_print(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * For what others can cause as often as they like: at most LOG_CLIENTS_BURST of these at once and one a second
+ * after that, of all together. How many were left out is said with the next one.
+ */
+#define LOG_CLIENTS_BURST 20u
+void log_client_at(uint64_t now_ns, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define log_client(...) log_client_at(clock_now_ns(), __VA_ARGS__)
 
 #define log_error(...)   log_print(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_print(LOG_LEVEL_WARNING, __VA_ARGS__)

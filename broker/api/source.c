@@ -204,7 +204,7 @@ static void on_refused(Publication *p, uint64_t n_skipped, uint64_t n_lost, cons
         Source *s = userdata;
 
         if (s->stream.lost[LOSS_CORRUPT] == 0 && n_lost > 0)
-                log_warning("source %s: a frame was refused: %s (told once)", s->name, why);
+                log_client("source %s: a frame was refused: %s (told once)", s->name, why);
         stream_lose(&s->stream, n_skipped, LOSS_SOURCE);
         stream_lose(&s->stream, n_lost, LOSS_CORRUPT);
 }
@@ -212,7 +212,7 @@ static void on_refused(Publication *p, uint64_t n_skipped, uint64_t n_lost, cons
 static void on_overrun(Publication *p, const char *why, void *userdata) {
         Source *s = userdata;
 
-        log_warning("source %s: its publisher's channel is ended: %s", s->name, why);
+        log_client("source %s: its publisher's channel is ended: %s", s->name, why);
 }
 
 static void end_run(Source *s) {

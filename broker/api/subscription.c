@@ -165,8 +165,8 @@ static void on_closed(Channel *c, void *userdata) {
 static void on_overrun(Channel *c, const char *why, void *userdata) {
         Subscription *s = userdata;
 
-        log_warning("source %s: a channel of user %u, process %d, is ended: %s", s->source_name, s->uid,
-                    (int)s->pid, why);
+        log_client("source %s: a channel of user %u, process %d, is ended: %s", s->source_name, s->uid,
+                   (int)s->pid, why);
         subscription_end(s);
 }
 

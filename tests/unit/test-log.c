@@ -116,6 +116,30 @@ TEST(long_messages_are_cut_and_still_end_their_line) {
         CHECK(strstr(got, "x\nf: next\n"));
 }
 
+/* What others can cause: a burst, then one a second, and how many there were. */
+TEST(of_clients) {
+        const uint64_t second = UINT64_C(1000000000);
+        const char *got;
+        size_t n = 0;
+        Capture c;
+
+        REQUIRE(capture_begin(&c));
+        log_init(NULL, LOG_LEVEL_INFO);
+        for (unsigned int i = 0; i < 1000; i++)
+                log_client_at(5 * second + i, "x%u", i);
+        log_client_at(6 * second + 2000, "a second later");
+        log_client_at(6 * second + 3000, "at once");
+        log_client_at(100 * second, "much later");
+        got = capture_end(&c);
+        for (const char *p = got; (p = strchr(p, '\n')); p++)
+                n++;
+        CHECK_INT(n, LOG_CLIENTS_BURST + 2);
+        CHECK(strstr(got, "x0\n") && strstr(got, "x19\n") && !strstr(got, "x20"));
+        CHECK(strstr(got, "a second later (980 more were not told)\n"));
+        CHECK(!strstr(got, "at once"));
+        CHECK(strstr(got, "much later (1 more were not told)\n"));
+}
+
 TEST(errno_survives) {
         Capture c;
 
