@@ -41,6 +41,7 @@ static Meaning error_meaning(const char *name) {
                 { FB_ERROR_NO_SUCH_CONTROL, MEANING_REFUSED },
                 { FB_ERROR_INVALID_VALUE, MEANING_REFUSED },
                 { FB_ERROR_CONTROL_FAILED, MEANING_REFUSED },
+                { FB_ERROR_INVALID_RULES, MEANING_REFUSED },
                 { FB_ERROR_LIMITS_EXCEEDED, MEANING_LIMIT },
                 { FB_ERROR_FD_PASSING_REQUIRED, MEANING_NO_FDS },
                 { FB_ERROR_ACCESS_DENIED, MEANING_DENIED },

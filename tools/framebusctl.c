@@ -35,9 +35,11 @@ static const Verb verbs[] = {
         { "publish", "NAME [FILE.y4m]", "make a source out of raw video", 1, 2, OPTIONS_PUBLISH,
           verb_publish },
         { "who", "", "list who watches what", 0, 0, OPTIONS_COMMON, verb_who },
+        { "access", "[WHO SOURCE VERB]", "explain who may do what, or read the rules again", 0, 3,
+          OPTIONS_ACCESS, verb_access },
 };
 
-#define OPTIONS_ALL (OPTIONS_LIMITS | OPTIONS_RECORD | OPTIONS_PUBLISH | OPTIONS_CONTROLS)
+#define OPTIONS_ALL (OPTIONS_LIMITS | OPTIONS_RECORD | OPTIONS_PUBLISH | OPTIONS_CONTROLS | OPTIONS_ACCESS)
 
 static const Verb *verb_find(const char *name) {
         for (size_t i = 0; i < FB_ELEMENTSOF(verbs); i++)

@@ -151,6 +151,16 @@ static const char *take_watch(Options *o, const char *value) {
         return NULL;
 }
 
+static const char *take_explain(Options *o, const char *value) {
+        o->explain = true;
+        return NULL;
+}
+
+static const char *take_reload(Options *o, const char *value) {
+        o->reload = true;
+        return NULL;
+}
+
 static const char *take_rate(Options *o, const char *value) {
         struct framebus_fraction rate;
 
@@ -170,6 +180,8 @@ static const OptionSpec specs[] = {
         { "pause", NULL, "do not read while nobody watches", OPTIONS_PUBLISH, take_pause },
         { "rate", "RATE", "frames a second, whatever the file says", OPTIONS_PUBLISH, take_rate },
         { "watch", NULL, "print changes, until Ctrl-C", OPTIONS_CONTROLS, take_watch },
+        { "explain", NULL, "tell which rule decides", OPTIONS_ACCESS, take_explain },
+        { "reload", NULL, "have the broker read its rules again", OPTIONS_ACCESS, take_reload },
 
         { "system", NULL, "the broker on the system bus", OPTIONS_COMMON, take_system },
         { "session", NULL, "the broker on the session bus", OPTIONS_COMMON, take_session },

@@ -33,6 +33,7 @@ typedef struct Options {
         const char *rate; /* as written */
         bool loop, fast, pause;
         bool watch;
+        bool explain, reload;
 } Options;
 
 /* The verbs that an option which is not for all belongs to; bits of OptionSet. */
@@ -42,6 +43,7 @@ typedef enum OptionSet {
         OPTIONS_RECORD = 1 << 1,  /* --no-fill */
         OPTIONS_PUBLISH = 1 << 2, /* --description, --loop, --fast, --pause, --rate */
         OPTIONS_CONTROLS = 1 << 3, /* --watch */
+        OPTIONS_ACCESS = 1 << 4,   /* --explain, --reload */
 } OptionSet;
 
 typedef enum OptionsResult {

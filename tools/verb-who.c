@@ -2,8 +2,7 @@
 /*
  * framebusctl who: the subscriptions that the caller may know about.
  *
- * The library finds the bus and the broker, as for every verb; the question itself is a plain D-Bus call, as
- * the library has none for it. The process's name is this program's guess from the process id, which may have
+ * The process's name is this program's guess from the process id, which may have
  * been reused.
  */
 #include <errno.h>
@@ -17,6 +16,7 @@
 #include "interfaces/names.h"
 #include "tools/client.h"
 #include "tools/json.h"
+#include "tools/manager.h"
 #include "tools/table.h"
 #include "tools/tally.h"
 #include "tools/verbs.h"
@@ -25,7 +25,7 @@ static const char *const heads[] = { "SOURCE", "USER",      "PID",   "PROCESS", 
                                      "MEMORY", "WINDOW",    "IN-FLIGHT", "SINCE", "DELIVERED", "LOST" };
 
 typedef struct Viewer {
-        const char *source, *client, *conduit, *memory; /* of the message */
+        const char *source, *client, *conduit, *memory, *unit, *app; /* of the message */
         uint32_t uid, pid, window, in_flight;
         uint64_t since_ns, delivered;
         int suspended;
@@ -59,7 +59,8 @@ static int read_member(sd_bus_message *m, const char *key, Viewer *v) {
                 { "pid", "u", &v->pid },             { "window", "u", &v->window },
                 { "in-flight", "u", &v->in_flight }, { "since", "t", &v->since_ns },
                 { "delivered", "t", &v->delivered }, { "suspended", "b", &v->suspended },
-                { "memory", "s", &v->memory },
+                { "memory", "s", &v->memory },       { "unit", "s", &v->unit },
+                { "app", "s", &v->app },
         };
 
         for (size_t i = 0; i < FB_ELEMENTSOF(members); i++)
@@ -118,6 +119,10 @@ static int viewer_print_json(const Viewer *v) {
         json_string(&j, "source", v->source);
         json_uint(&j, "uid", v->uid);
         json_uint(&j, "pid", v->pid);
+        if (v->unit)
+                json_string(&j, "unit", v->unit);
+        if (v->app)
+                json_string(&j, "app", v->app);
         json_string(&j, "process", process_name(v->pid, process, sizeof(process)));
         json_string(&j, "client", v->client);
         json_string(&j, "conduit", v->conduit);
@@ -170,55 +175,23 @@ static int viewers_print(Client *c, sd_bus_message *m) {
         if (r < 0 || c->options->json)
                 return r;
         if (table.n_rows == 0) {
-                client_message("nobody watches, as far as you may know: only root and the broker's own "
-                               "user are told about others");
+                client_message("nobody watches, as far as you may know: only who may administer a "
+                               "source is told about others");
                 return 0;
         }
         table_sort(&table);
         return table_print(&table, stdout);
 }
 
-static int bus_open(const char *address, sd_bus **ret) {
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        int r;
-
-        if (strcmp(address, "system") == 0)
-                r = sd_bus_open_system(&bus);
-        else if (strcmp(address, "session") == 0)
-                r = sd_bus_open_user(&bus);
-        else {
-                r = sd_bus_new(&bus);
-                if (r >= 0)
-                        r = sd_bus_set_address(bus, address);
-                if (r >= 0)
-                        r = sd_bus_set_bus_client(bus, 1);
-                if (r >= 0)
-                        r = sd_bus_start(bus);
-        }
-        if (r < 0)
-                return r;
-        *ret = take_ptr(bus);
-        return 0;
-}
-
-static void who_ask(Client *c) {
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+static void who_ask(Client *c, sd_bus *bus, void *userdata) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        const char *address = framebus_get_address(c->fb);
         int r;
 
-        r = bus_open(address ? address : "session", &bus);
-        if (r < 0) {
-                client_fail_errno(c, r, "cannot connect to the bus");
-                return;
-        }
-        if (c->options->has_timeout)
-                (void)sd_bus_set_method_call_timeout(bus, c->options->timeout_ns / NSEC_PER_USEC);
         r = sd_bus_call_method(bus, FB_BUS_NAME, FB_PATH_MANAGER, FB_IFACE_MANAGER, "Who", &error, &reply,
                                "");
         if (r < 0) {
-                client_fail(c, &(struct framebus_error){ error.name, error.message, -r });
+                manager_fail(c, r, &error);
                 return;
         }
         r = viewers_print(c, reply);
@@ -229,16 +202,6 @@ static void who_ask(Client *c) {
         client_finish(c, STATUS_OK);
 }
 
-static void on_source(framebus *fb, const struct framebus_source_info *info,
-                      const struct framebus_error *error, void *userdata) {
-        Client *c = userdata;
-
-        if (error)
-                client_fail(c, error);
-        else if (!info)
-                who_ask(c);
-}
-
 int verb_who(const Options *o, char **args) {
         _cleanup_(client_close) Client c = {};
         int r;
@@ -246,9 +209,6 @@ int verb_who(const Options *o, char **args) {
         r = client_open(&c, o, NULL);
         if (r != STATUS_OK)
                 return r;
-        client_wait_for(&c, "an answer of the broker", 30 * NSEC_PER_SEC);
-        r = framebus_list(c.fb, on_source, &c);
-        if (r < 0)
-                client_fail_errno(&c, r, "cannot ask the broker");
+        manager_ask(&c, who_ask, NULL);
         return client_run(&c);
 }

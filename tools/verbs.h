@@ -5,6 +5,7 @@
 
 #include "tools/options.h"
 
+int verb_access(const Options *o, char **args);
 int verb_list(const Options *o, char **args);
 int verb_show(const Options *o, char **args);
 int verb_negotiate(const Options *o, char **args);

@@ -191,16 +191,17 @@ typedef struct Watcher {
         uid_t uid;
         pid_t pid;
         uint64_t since_ns;
+        const Identity *identity;
 } Watcher;
 
 static Watcher watcher_of(const Subscription *s) {
         return (Watcher){ &s->subscriber, s->source_name, s->source_path, s->client, s->conduit.ops->name,
-                          s->uid, s->pid, s->since_ns };
+                          s->uid, s->pid, s->since_ns, s->identity };
 }
 
 static Watcher watcher_of_viewer(const LegacyViewer *v) {
         return (Watcher){ &v->subscriber, v->source_name, v->source_path, v->client,
-                          v->conduit.conduit.ops->name, v->uid, v->pid, v->since_ns };
+                          v->conduit.conduit.ops->name, v->uid, v->pid, v->since_ns, v->identity };
 }
 
 static int append_watcher(sd_bus_message *m, const Watcher *s) {
@@ -220,6 +221,10 @@ static int append_watcher(sd_bus_message *m, const Watcher *s) {
                                           window_in_flight(&sub->window), "since", "t", s->since_ns,
                                           "suspended", "b", (int)sub->suspended, "delivered", "t",
                                           sub->delivered);
+        if (r >= 0 && s->identity->subject.unit)
+                r = sd_bus_message_append(m, "{sv}", "unit", "s", s->identity->subject.unit);
+        if (r >= 0 && s->identity->subject.app)
+                r = sd_bus_message_append(m, "{sv}", "app", "s", s->identity->subject.app);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");
         if (r >= 0)

@@ -258,7 +258,8 @@ static int read_subject(Api *api, sd_bus_message *m, Subject *ret, const Subject
                 return r;
         c = callers_find(&api->callers, client);
         if (!c || !c->identity)
-                return api_error(ret_error, FB_E_GONE, "%s has not called here, or has left the bus", client);
+                return api_error(ret_error, FB_E_INVALID_OPTION,
+                                 "%s has not called here, or has left the bus", client);
         *ret_who = &c->identity->subject;
         return 0;
 }
