@@ -141,7 +141,7 @@ class Names(programs.TestCase):
         self.start()
         first = self.published('clip', '--rate', 100, '--opt', 'allow-replacement=b:true', '--opt', 'queue=b:true')
         viewer = programs.Viewer(self, 'clip', 'bus')
-        viewer.wait_frames(1)
+        fbtest.wait_until(viewer.frames, what='a frame')
         publisher = self.publisher('clip', '--opt', 'replace=b:true', '--opt', 'description=s:second', '--frames', 1,
                                    '--stay')
         publisher.wait_event('published')
