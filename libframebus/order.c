@@ -106,13 +106,21 @@ static void keep_frame(framebus_subscription *sub, sd_bus_message *m) {
 static void keep_ordered(framebus_subscription *sub, KeptKind kind, sd_bus_message *m) {
         uint64_t order;
 
-        if (sd_bus_message_read(m, "t", &order) > 0 && sd_bus_message_rewind(m, 1) >= 0)
-                (void)keep(sub, kind, m, order);
+        if (sd_bus_message_read(m, "t", &order) <= 0 || sd_bus_message_rewind(m, 1) < 0)
+                return;
+        (void)keep(sub, kind, m, order);
+        if (kind == KEPT_ENDED && sub->state == SUBSCRIPTION_OPENING)
+                order_settle(sub); /* there is nothing more to wait for */
 }
 
 /* On a channel it is the bell; the page says more. One that a turn takes out itself is looked after at its
  * end. */
-static void on_bell(framebus_subscription *sub) {
+static void on_bell(framebus_subscription *sub, sd_bus_message *m) {
+        uint64_t order;
+
+        /* what ended early has no page, and on the bus a Committed of its own */
+        if (!sub->causal.page && sd_bus_message_read(m, "t", &order) > 0)
+                sub->causal.committed = FB_MAX(sub->causal.committed, order);
         if (!sub->fb->ordering.turning)
                 order_set_due(sub->fb);
 }
@@ -125,7 +133,7 @@ void order_keep(framebus_subscription *sub, sd_bus_message *m) {
         if (strcmp(member, "Frame") == 0)
                 keep_frame(sub, m);
         else if (strcmp(member, "Committed") == 0)
-                on_bell(sub);
+                on_bell(sub, m);
         else if (strcmp(member, "FormatChanged") == 0)
                 keep_ordered(sub, KEPT_FORMAT, m);
         else if (strcmp(member, "Ended") == 0)
@@ -282,7 +290,8 @@ static void settle_all(framebus *fb) {
         list_for_each(sub, &fb->subscriptions, link)
                 if (sub->causal.is_settled && !sub->closed) {
                         sub->causal.is_settled = false;
-                        attach_done(sub);
+                        if (sub->state == SUBSCRIPTION_OPENING)
+                                attach_done(sub);
                 }
 }
 

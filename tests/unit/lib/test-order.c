@@ -57,10 +57,11 @@ TEST(nothing_is_given_out_before_it_is_committed) {
                 rig_settle(&rig);
                 CHECK_STR(rig.log, "");
                 fake_commit(&rig.fake, 42, true);
+                rig_until_log(&rig, "frame:42 ");
                 rig_settle(&rig);
                 CHECK_STR(rig.log, "frame:42 ");
                 fake_commit(&rig.fake, 45, true);
-                rig_settle(&rig);
+                rig_until_log(&rig, "frame:45 ");
                 CHECK_STR(rig.log, "frame:42 lost:2:no-credit frame:45 ");
                 fake_signal(&rig.fake, FB_IFACE_SUBSCRIPTION, "Ended", "ts", (uint64_t)46, "mode");
                 rig_settle(&rig);
@@ -203,7 +204,7 @@ TEST(two_channels_are_one_queue) {
         fake_commit(&rig.fake, 16, false);
         fake_swap(&rig.fake);
         fake_commit(&rig.fake, 14, true);
-        rig_settle(&rig);
+        rig_until_log(&rig, "frame:16 ");
         CHECK_STR(rig.log, "frame:11 frame:12 lost:1:no-credit frame:13 frame:14 frame:16 ");
         fake_commit(&rig.fake, 15, true);
         rig_until_log(&rig, "frame:15 ");
@@ -439,6 +440,59 @@ TEST(a_share_keeps_order_as_well) {
         fake_frame(&rig.fake, 60);
         fake_commit(&rig.fake, 60, true);
         rig_until_log(&rig, "frame:60 ");
+        rig_stop(&rig);
+}
+
+/* It is gone before it could be attached: that is told, and not that something went wrong. */
+TEST(what_ends_early_says_so) {
+        for (size_t i = 0; i < FB_ELEMENTSOF(transports); i++) {
+                Rig rig;
+
+                ROW("transport %zu", i);
+                REQUIRE(rig_start(&rig));
+                rig.fake.causal = true;
+                rig.fake.commits = transports[i] == FRAMEBUS_TRANSPORT_BUS ? COMMITS : NULL;
+                REQUIRE(subscribe_causal(&rig, transports[i], FRAMEBUS_DROP_NEWEST));
+                CHECK(rig_until(&rig, rig.fake.n_attach == 1));
+                rig.fake.silent = true; /* neither page nor answer */
+                CHECK(rig_until(&rig, rig.fake.subscriber || rig.fake.n_get_order == 1));
+                fake_signal(&rig.fake, FB_IFACE_SUBSCRIPTION, "Ended", "ts", (uint64_t)5, "destroyed");
+                fake_signal(&rig.fake, FB_IFACE_SUBSCRIPTION, "Committed", "t", (uint64_t)5);
+                rig_until_log(&rig, "ended:");
+                CHECK_STR(rig.log, "attached ended:destroyed:- ");
+                rig_stop(&rig);
+        }
+}
+
+static void on_frame_commit_next(framebus_subscription *sub, framebus_frame *frame, void *userdata) {
+        Rig *rig = userdata;
+        uint64_t seq = framebus_frame_get_seq(frame);
+
+        rig_log(rig, "frame:%llu ", (unsigned long long)seq);
+        if (seq == 43) {
+                fake_frame(&rig->fake, 44);
+                fake_commit(&rig->fake, 44, true);
+        }
+}
+
+/* The bell is heard when what was released is sent: in the middle of a turn that is about older frames. */
+TEST(what_is_committed_meanwhile_is_not_forgotten) {
+        static const struct framebus_subscription_events events = { .version = 0,
+                                                                    .frame = on_frame_commit_next };
+        const struct framebus_subscribe_options options = { .version = FRAMEBUS_SUBSCRIBE_OPTIONS_VERSION,
+                                                            .order = FRAMEBUS_ORDER_CAUSAL };
+        framebus_subscription *sub;
+        Rig rig;
+
+        REQUIRE(rig_start(&rig));
+        rig.fake.causal = true;
+        REQUIRE(framebus_subscribe(rig.fb, "cam", &options, &events, &rig, &sub) == 0);
+        CHECK(rig_until(&rig, rig.fake.n_get_order == 1));
+        fake_format(&rig.fake, 7);
+        fake_frame(&rig.fake, 42);
+        fake_frame(&rig.fake, 43);
+        fake_commit(&rig.fake, 43, true);
+        rig_until_log(&rig, "frame:44 ");
         rig_stop(&rig);
 }
 
