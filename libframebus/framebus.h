@@ -770,6 +770,11 @@ int framebus_publisher_push_fds(framebus_publisher *pub, const int *fds_borrow, 
  * What was never pushed is ignored. Negative errno: the broker could not be told. */
 int framebus_publisher_forget(framebus_publisher *pub, uint64_t buffer);
 
+/** There is no buffer for the next frame, as all are lent: who has held one longest is suspended by the
+ * broker, and keeps what it has; `retired` or `released` follow. Nothing happens if one is on its way
+ * already. */
+int framebus_publisher_want_buffer(framebus_publisher *pub);
+
 struct framebus_publisher_stats {
         uint64_t pushed;     /**< frames that went to the broker */
         uint64_t dropped;    /**< frames that found no room */

@@ -195,6 +195,23 @@ FB_PUBLIC int framebus_publisher_forget(framebus_publisher *pub, uint64_t buffer
         return r < 0 ? r : publisher_send(pub, m);
 }
 
+FB_PUBLIC int framebus_publisher_want_buffer(framebus_publisher *pub) {
+        _cleanup_message_ sd_bus_message *m = NULL;
+        uint32_t n = 0;
+        int r;
+
+        if (pub->ended)
+                return -ENOLINK;
+        for (size_t i = 0; i < FB_BUFFERS_MAX; i++)
+                n += pub->lending.buffers[i].lent && pub->lending.buffers[i].seq > 0;
+        if (n == 0)
+                return 0;
+        r = publisher_new_call(pub, "WantBuffer", &m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "u", n);
+        return r < 0 ? r : publisher_send(pub, m);
+}
+
 /* What is offered and needed */
 
 int lending_describe(framebus_publisher *pub) {

@@ -10,6 +10,7 @@
  */
 #include "broker/publication/buffers.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -307,9 +308,10 @@ size_t buffers_get_n(const Buffers *b) {
         return n;
 }
 
-bool buffers_is_dry(const Buffers *b) {
+size_t buffers_get_n_lent(const Buffers *b) {
+        size_t n = 0;
+
         for (size_t i = 0; i < FB_BUFFERS_MAX; i++)
-                if (b->slots[i].identity.id != 0 && !b->slots[i].lent)
-                        return false;
-        return buffers_get_n(b) > 0;
+                n += b->slots[i].lent;
+        return n;
 }

@@ -10,7 +10,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,8 +56,8 @@ size_t buffers_retire(Buffers *b, uint64_t slots, bool revoked, uint64_t ret_ids
  * ignored. */
 void buffers_forget(Buffers *b, const uint64_t *ids, size_t n);
 
-/* Whether all that are known are lent: the publisher has none to fill, nor is one on its way to it. */
-bool buffers_is_dry(const Buffers *b);
+/* How many are lent; of those that the publisher counts as lent others are on their way to it. */
+size_t buffers_get_n_lent(const Buffers *b);
 
 /* How many are known. */
 size_t buffers_get_n(const Buffers *b);

@@ -122,8 +122,13 @@ int publication_method_forget(sd_bus_message *m, void *userdata, sd_bus_error *r
 
 int publication_method_want_buffer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Publication *p = userdata;
+        uint32_t n_lent;
+        int r;
 
-        if (p->buffers && buffers_is_dry(p->buffers))
+        r = sd_bus_message_read(m, "u", &n_lent);
+        if (r < 0)
+                return r;
+        if (p->buffers && buffers_get_n_lent(p->buffers) >= n_lent)
                 p->handler->want_buffer(p, p->userdata);
         return sd_bus_reply_method_return(m, NULL);
 }

@@ -169,7 +169,7 @@ static const sd_bus_vtable publication_vtable[] = {
                 SD_BUS_METHOD_WITH_ARGS("Forget", SD_BUS_ARGS("at", buffers), SD_BUS_NO_RESULT,
                                         publication_method_forget,
                                         SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
-                SD_BUS_METHOD_WITH_ARGS("WantBuffer", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
+                SD_BUS_METHOD_WITH_ARGS("WantBuffer", SD_BUS_ARGS("u", lent), SD_BUS_NO_RESULT,
                                         publication_method_want_buffer,
                                         SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
                 SD_BUS_METHOD_WITH_ARGS("Destroy", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_destroy,

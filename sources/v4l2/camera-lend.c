@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "sources/v4l2/camera.h"
 #include "sources/v4l2/probe.h"
@@ -199,6 +200,19 @@ static bool push_loan(Camera *c, const StreamFrame *f, struct framebus_push_info
         return program_lend(&c->program, loan.fds, loan.n, info);
 }
 
+/* Nothing could be lent for so long, as somebody holds it all: that one is to give way. */
+#define STARVED_NS NSEC_PER_SEC
+
+static void note_starved(Camera *c, const StreamFrame *f) {
+        lend_count_starved(&c->stream, f);
+        if (c->starved_ns == 0)
+                c->starved_ns = f->pts_ns;
+        if (f->pts_ns - c->starved_ns < STARVED_NS)
+                return;
+        c->starved_ns = f->pts_ns;
+        (void)framebus_publisher_want_buffer(c->program.pub);
+}
+
 int camera_push(Camera *c, const StreamFrame *f) {
         const uint32_t lendable = 1u << FRAMEBUS_MEMORY_DMABUF | 1u << FRAMEBUS_MEMORY_LEASED;
         struct framebus_push_info info;
@@ -212,9 +226,10 @@ int camera_push(Camera *c, const StreamFrame *f) {
         if (pushed)
                 c->discontinuity = false;
         if (pushed && starved)
-                lend_count_starved(&c->stream, f);
+                note_starved(c, f);
         if (!lent)
                 return stream_return(&c->stream, f);
+        c->starved_ns = 0;
         lend_begin(&c->stream, f);
         return 0;
 }

@@ -48,6 +48,7 @@ typedef struct Camera {
         uint64_t armed_ns;           /* what the timer is set to */
         uint64_t look_ns;            /* running: when the input is looked at; UINT64_MAX: it never tells */
         bool discontinuity;          /* the next frame does not follow the last */
+        uint64_t starved_ns;         /* since when frames that could be lent are copied; 0: they are not */
         uint64_t gap_ns;             /* when the last frame before new buffers was made; 0: there is no gap */
         uint32_t ways;               /* 1u << Way: what the driver can do; 0: not known yet */
         uint32_t ways_proven;        /* those that gave frames */

@@ -321,17 +321,17 @@ class Buffers(Case):
         hand = ByHand(self, 'clip')
         viewer = Viewer(self, 'clip', 'peer', memory=['leased', 'sealed'], replay=False)
         hand.format()
-        hand.call('WantBuffer', '()')
+        hand.call('WantBuffer', '(u)', 0)
         hand.frame(1)
         hand.frame(2)
         viewer.wait_frames(2)
         viewer.release(1)
         viewer.sync()
-        hand.call('WantBuffer', '()')               # 1 has come back
+        hand.call('WantBuffer', '(u)', 2)           # 1 has come back
         viewer.sync()
         self.assertEqual(viewer.named('Suspended'), [])
         hand.frame(1)
-        hand.call('WantBuffer', '()')
+        hand.call('WantBuffer', '(u)', 2)
         self.assertEqual(viewer.wait_event('Suspended'), ('buffers',))
         self.assertEqual(sorted(hand.numbers('Retire')), [1, 2])
 

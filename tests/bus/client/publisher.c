@@ -125,6 +125,8 @@ static int buffer_want(Publisher *p) {
         int r = publisher_new_call(p, &m, "WantBuffer");
 
         if (r >= 0)
+                r = sd_bus_message_append(m, "u", (uint32_t)pool_count(&p->pool, true));
+        if (r >= 0)
                 r = sd_bus_message_set_expect_reply(m, false);
         return r < 0 ? r : sd_bus_send(p->channel, m, NULL);
 }

@@ -64,6 +64,14 @@ static int on_forget(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 1;
 }
 
+static int on_want_buffer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Fake *fake = userdata;
+        int r = sd_bus_message_read(m, "u", &fake->lent);
+
+        fake->n_wanted++;
+        return r < 0 ? r : 1;
+}
+
 static int on_state(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *state, *reason;
 
@@ -122,6 +130,8 @@ static const sd_bus_vtable publication_vtable[] = {
         SD_BUS_METHOD("Modes", "aa{sv}", "", on_modes, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Describe", "a{sv}", "", on_describe, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Forget", "at", "", on_forget,
+                      SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+        SD_BUS_METHOD("WantBuffer", "u", "", on_want_buffer,
                       SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
         SD_BUS_METHOD("State", "ss", "", on_state, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Controls", "aa{sv}", "", on_control, SD_BUS_VTABLE_UNPRIVILEGED),

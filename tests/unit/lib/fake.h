@@ -56,6 +56,7 @@ typedef struct Fake {
         char described[FAKE_WORDS];
         uint64_t forgotten[64];
         size_t n_forgotten;
+        uint32_t n_wanted, lent; /* WantBuffer, and what it said last */
         uint32_t format;
         uint32_t flags;  /* more of them */
         uint32_t memory; /* of the frames that it sends: FB_MEMORY_* */

@@ -93,6 +93,30 @@ TEST(lent_until_it_is_released) {
         rig_stop(&rig);
 }
 
+/* Of what is lent the broker is told how much it should know. */
+TEST(a_buffer_is_wanted) {
+        framebus_publisher *pub;
+        unsigned char *data;
+        int fd = slot_new(3, FAKE_SIZE, &data);
+        Rig rig;
+
+        pub = started(&rig, LEASED);
+        REQUIRE(pub);
+        CHECK_INT(framebus_publisher_want_buffer(pub), 0); /* nobody has any */
+        CHECK_INT(push(pub, fd, 7), 0);
+        CHECK_INT(push(pub, fd, 8), 0);
+        CHECK_INT(framebus_publisher_want_buffer(pub), 0);
+        CHECK(rig_until(&rig, rig.fake.n_wanted == 1));
+        CHECK_INT(rig.fake.lent, 2);
+        release(&rig, 1);
+        rig_until_log(&rig, "released:7 ");
+        CHECK_INT(framebus_publisher_want_buffer(pub), 0);
+        CHECK(rig_until(&rig, rig.fake.n_wanted == 2));
+        CHECK_INT(rig.fake.lent, 1);
+        slot_free(fd, data, FAKE_SIZE);
+        rig_stop(&rig);
+}
+
 /* What receivers hold is not what the broker has not taken yet. */
 TEST(lent_frames_need_no_window) {
         framebus_publisher *pub;
