@@ -102,7 +102,7 @@ class Broker:
         self._note(member)
         if interface not in (SUBSCRIPTION, PUBLICATION):
             return [message]
-        return [self._unknown(message, 'Later', '', []), self._unknown(message, 'LaterStill', 'ts', [7, 'later']),
+        return [self._unknown(message, 'Later', '', []), self._unknown(message, 'LaterStill', 'ts', [70707, 'later']),
                 self._unknown(message, 'LaterKeys', 'a{sv}', [more_keys()]), message]
 
     def _unknown(self, like, member, signature, body):
