@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 A stream's end is a capability: what one who holds it can do with it, and that nobody else can do anything. It is passed
-along chains of processes that have ended by the time it is opened; it never becomes wider; its source's end is told to
-every holder, once; and what others know of it, paths, numbers, process ids, is of no use to them.
+along chains of processes that have ended by the time it is opened; it never becomes wider; its source's end, and that
+of its maker's right, is told to every holder, once; and what others know of it, paths, numbers, process ids, is of no
+use to them.
 """
 
 import json
@@ -225,6 +226,97 @@ class Ending(Case):
         for fd in fds:
             with self.assertRaises((GLib.Error, OSError)):
                 Channel(fd)
+
+
+class Revoking(Case):
+    """Who may not watch any more: all that it made ends, wherever it is by now."""
+
+    ALLOWED = 'allow user:root * publish,watch,admin\nallow user:nobody clip watch\n'
+    REVOKED = 'deny user:root clip watch\n' + ALLOWED
+
+    def begin(self):
+        fbtest.need_root()
+        self.bus = self.enter(fbtest.Bus(bus_type='system'))
+        self.config = self.enter(fbtest.Config(rules={'clip': self.ALLOWED}))
+        self.broker = self.enter(fbtest.Broker(self.bus, self.config, env=self.broker_env()))
+        self.conn = self.bus.connect()
+
+    def revoke(self):
+        self.config.write('access.d/clip.rules', self.REVOKED)
+        self.call(MANAGER_PATH, MANAGER, 'Reload')
+
+    def test_with_its_maker(self):
+        """Channels that were handed on, to whom it may concern, opened or not, though their maker has left the bus."""
+        self.begin()
+        hand = self.published_by_hand('clip')
+        beside = self.client('clip', 'peer', '--window', 8, user='nobody')
+        beside.wait_frames(1)
+        viewers = [Viewer(self, 'clip', transport) for transport in TRANSPORTS]
+        shared = self.open(self.share(viewers[1].channel.conn, SUBSCRIPTION_PATH))
+        second = self.open(self.share(shared.conn, SUBSCRIPTION_PATH))
+        unopened = [self.share(shared.conn, SUBSCRIPTION_PATH), self.share(viewers[0].bus, viewers[0].path)]
+        maker = self.bus.connect()
+        unopened.append(self.attach('clip', None, maker))
+        maker.close_sync(None)
+        for channel in shared, second:
+            channel.call(SUBSCRIPTION_PATH, programs.PEER, 'Ping')
+        self.send(hand)
+        for channel in shared, second:
+            fbtest.wait_until(lambda c=channel: c.named('Frame'), what='a frame')
+        self.revoke()
+        self.assertEqual({s['uid'] for s in self.who()}, {65534})
+        self.send(hand, 3)
+        unopened = [self.open(fd) for fd in unopened]
+        for channel in (shared, second, *unopened):
+            fbtest.wait_until(lambda c=channel: c.named('Ended'), what='the end')
+            fbtest.wait_until(channel.conn.is_closed, what='hang-up')
+            members = [member for member, _values in channel.signals]
+            self.assertEqual((members.count('Ended'), members[-1]), (1, 'Ended'))
+            self.assertEqual(channel.named('Ended')[0].unpack()[1], 'revoked')
+            self.assertFalse(channel in unopened and 'Frame' in members, members)
+        for viewer in viewers:
+            self.assertEqual(viewer.wait_event('Ended')[1], 'revoked')
+            self.assertEqual(viewer.events[-1][0], 'Ended')
+            self.assertLess(max(viewer.frames()), 3)
+        self.raises('org.freedesktop.DBus.Error.AccessDenied', self.attach, 'clip')
+        beside.wait_frames(5)
+        beside.quit()
+        self.assert_complete(beside)
+        hand.quit()
+
+    def test_what_it_kept(self):
+        """Of memory that is lent: mappings that it kept show nothing of what is published afterwards."""
+        self.begin()
+        env = {**self.bus.env(), 'FRAMEBUS_ADDRESS': self.bus.address}
+        publisher = self.enter(programs.Program('lib-publisher', '--size', '128x96', 'clip', env=env))
+        publisher.wait_event('published')
+        beside = self.enter(programs.Program('lib-witness', '--sealed', '--hold', 1, 'clip', env=env, user='nobody'))
+        taken = [self.enter(programs.Program('lib-witness', *args, 'clip', env=env))
+                 for args in ((), ('--bus',), ('--hold', 3))]
+        for witness in (beside, *taken):
+            witness.wait_event('attached')
+        frames = self.source_get('clip', 'Frames')
+        fbtest.wait_until(lambda: self.source_get('clip', 'Frames') > frames + 100, 30, 'frames')
+        self.revoke()
+        for witness in taken:
+            self.assertEqual(witness.wait_event('ended')['reason'], 'revoked')
+            witness.tell('remember')
+            self.assertGreater(witness.wait_event('remembered')['kept'], 2)
+        publisher.tell('mark')
+        newest = publisher.wait_event('mark')['stamp']
+        frames = self.source_get('clip', 'Frames')
+        fbtest.wait_until(lambda: self.source_get('clip', 'Frames') > frames + fbtest.count(500, 50000), 200, 'frames')
+        for witness in taken:
+            # what the publisher was drawing at that moment is drawn, but refused if it comes
+            witness.tell('look')
+            looked = witness.wait_event('looked')
+            self.assertLessEqual(looked['newest'], newest)
+            self.assertEqual(witness.quit()['problems'], 0, witness.events('problem'))
+        self.assertEqual(beside.quit()['problems'], 0, beside.events('problem'))
+        publisher.tell('quit')
+        publisher.wait()
+        self.assertLessEqual({e['what'] for e in publisher.events('problem')},
+                             {'the buffer was retired when the frame was under way'})
 
 
 class Guessing(Case):
