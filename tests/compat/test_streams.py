@@ -6,6 +6,7 @@ them gets what it needs. And what today's clients say can be recorded, and said 
 """
 
 import json
+import os
 import pathlib
 import sys
 
@@ -16,6 +17,7 @@ import fbtest  # noqa: E402
 import programs  # noqa: E402
 import record  # noqa: E402
 import replay  # noqa: E402
+import tap  # noqa: E402
 
 STREAMS = HERE / 'streams'
 
@@ -101,6 +103,46 @@ class Streams(programs.TestCase):
             fbtest.wait_until(lambda: not self.who(), what='its end')
             with self.subTest(name):
                 (self.publish if name in record.PUBLISHERS else self.watch)(lines, 'messages')
+
+    def test_who_judges_is_awake(self):
+        """A broker that has lost a word of its answers, or says something else, does not pass."""
+        def without_epoch(message):
+            message.body[2] = [pair for pair in message.body[2] if pair[0] != 'epoch']
+
+        def other_type(message):
+            message.body[2] = [[key, {'t': 4} if key == 'window' else value] for key, value in message.body[2]]
+
+        def other_signature(message):
+            message.set('signature', 'ha{sv}')
+            del message.body[1]
+
+        def refused(message):
+            while message.fds:
+                os.close(message.fds.pop())
+            message.kind, message.body = 'error', ['no']
+            message.head = [f for f in message.head if f[0] != 'fds'] + [['error', 'org.framebus.Error.NotSupported']]
+            message.set('signature', 's')
+
+        def leased(message):
+            message.body[4] |= 0x100
+
+        def elsewhere(message):
+            message.body[6][0][1] = 1 << 40
+
+        lines = read(STREAMS / '0.1' / 'library.json')
+        for signature, spoil in [('hoa{sv}', s) for s in (without_epoch, other_type, other_signature, refused)] + \
+                [('tttuuaha(uttu)a{sv}', s) for s in (leased, elsewhere)]:
+            def change(_link, by_client, message, signature=signature, spoil=spoil):
+                if not by_client and message.signature == signature:
+                    spoil(message)
+                return [message]
+            with self.subTest(spoil.__name__), tap.Tap(f'{self.bus.base}/bus', change=change) as relay:
+                player = replay.Player(lines, relay.address.partition('=')[2])
+                self.addCleanup(player.close)
+                with self.assertRaises(replay.Mismatch) as caught:
+                    player.play()
+                self.assertNotRegex(str(caught.exception), 'timed out|hung up')
+                player.close()
 
 
 if __name__ == '__main__':
