@@ -29,8 +29,8 @@ int log_level_from_string(const char *s);
 void log_print(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * For what others can cause as often as they like: at most LOG_CLIENTS_BURST of these at once and one a second
- * after that, of all together. How many were left out is said with the next one.
+ * For what others can cause as often as they like: at most LOG_CLIENTS_BURST of these at once and one a
+ * second after that, of all together. How many were left out is said with the next one.
  */
 #define LOG_CLIENTS_BURST 20u
 void log_client_at(uint64_t now_ns, const char *format, ...) __attribute__((format(printf, 2, 3)));
