@@ -42,15 +42,13 @@
  * and a library that gives them out before it dispatches anything else. So let what other programs say come
  * this way, too:
  *
- *   - by D-Bus: use the connection of the library for your objects, matches and calls. framebus_get_bus() is
- *   it;
- *     what is dispatched there comes after all frames that its sender can have known of. Calls go by
+ *   - by D-Bus: use the connection of the library, framebus_get_bus(), for your objects, matches and calls.
+ *     What is dispatched there comes after all frames that its sender can have known of. Calls go by
  *     framebus_call_async(): a synchronous sd_bus_call() overtakes what came before its answer.
  *   - by anything else, such as a socket of your own: before you act on what it says, framebus_barrier(). Let
- *   the
- *     other side send the order of the frame that it is about, or ask for all (UINT64_MAX).
+ *     the other side send the order of the frame that it is about, or ask for all (UINT64_MAX).
  *
- * Frames never come late: one that finds no credit or a full socket is lost, with drop =
+ * Frames never come late: one that finds no credit or a full socket is lost. So it is with drop =
  * FRAMEBUS_DROP_LATEST, too, which here means that of several that wait in this process the newest is given
  * out. The frame that is replayed to a newcomer is outside of the order.
  *
