@@ -241,7 +241,7 @@ class Memory(Case):
 
     def test_large_file(self):
         """A frame counts as the file that it lies in, whatever its planes say."""
-        self.start({'WindowBytes': 64 * SIZE})
+        self.start({'WindowBytes': 95 * SIZE})
         hand = ByHand(self, 'clip')
         a = Viewer(self, 'clip', 'peer', window=16, replay=False)
         hand.format()
