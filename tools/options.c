@@ -72,6 +72,16 @@ static const char *take_drop(Options *o, const char *value) {
         return NULL;
 }
 
+static const char *take_order(Options *o, const char *value) {
+        if (strcmp(value, "fifo") == 0)
+                o->order = FRAMEBUS_ORDER_FIFO;
+        else if (strcmp(value, "causal") == 0)
+                o->order = FRAMEBUS_ORDER_CAUSAL;
+        else
+                return "neither fifo nor causal";
+        return NULL;
+}
+
 static const char *take_max_rate(Options *o, const char *value) {
         return rate_parse(value, &o->max_rate) < 0 ? "not a rate: frames a second, as 30, 29.97 or 30000/1001"
                                                    : NULL;
@@ -194,6 +204,8 @@ static const OptionSpec specs[] = {
         { "drop", "newest|latest",
           "what is lost when they are: the newest frame (default), or all but the newest", OPTIONS_COMMON,
           take_drop },
+        { "order", "fifo|causal", "its own order (default), or one with all others that ask for it",
+          OPTIONS_COMMON, take_order },
         { "max-rate", "RATE", "no more than so many frames a second", OPTIONS_COMMON, take_max_rate },
         { "mode", "FOURCC,WxH,RATE", "acceptable mode, any part of it; repeatable, the best first",
           OPTIONS_COMMON, take_mode },
@@ -287,6 +299,7 @@ struct framebus_subscribe_options options_to_subscribe(const Options *o) {
                 .n_modes = o->n_modes,
                 .window = o->window,
                 .drop = o->drop,
+                .order = o->order,
                 .max_rate = o->max_rate,
                 .memories = o->n_memories > 0 ? o->memories : NULL,
                 .n_memories = o->n_memories,

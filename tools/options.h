@@ -18,6 +18,7 @@ typedef struct Options {
         enum framebus_transport transport;
         uint32_t window; /* 0: the broker's default */
         enum framebus_drop drop;
+        enum framebus_order order;
         struct framebus_fraction max_rate;
         struct framebus_mode modes[OPTIONS_MODES_MAX];
         size_t n_modes;

@@ -5,6 +5,8 @@
  */
 #include "tools/show.h"
 
+#include <string.h>
+
 #include "tools/mode-arg.h"
 #include "tools/text.h"
 
@@ -86,4 +88,8 @@ void show_granted(FILE *f, const struct framebus_granted *granted) {
         text_print(f, granted->drop);
         fputs(", memory ", f);
         text_print(f, granted->memory);
+        if (strcmp(granted->order, "fifo") != 0) {
+                fputs(", order ", f);
+                text_print(f, granted->order);
+        }
 }

@@ -149,6 +149,15 @@ class Everything(Test):
         self.assertGreater(summary['lost-by-reason']['rate'], 0)
         self.assertEqual(summary['unexplained'], 0)
 
+    def test_order(self):
+        for transport in 'peer', 'bus':
+            out = self.run_ctl('watch', 'bars', '--json', '--order=causal', f'--transport={transport}', '--frames=3')
+            said = [json.loads(line) for line in out.splitlines()]
+            self.assertEqual(next(e['order'] for e in said if e['event'] == 'attached'), 'causal')
+            self.assertEqual((said[-1]['frames'], said[-1]['unexplained']), (3, 0))
+        self.assertIn('order causal', self.run_ctl('watch', 'bars', '--order=causal', '--frames=1'))
+        self.run_ctl('watch', 'bars', '--order=total', status=2)
+
     def test_negotiate(self):
         granted = json.loads(self.run_ctl('negotiate', 'bars', '--mode=YUYV,320x200,25', '--json'))['granted']
         self.assertEqual((granted['mode']['fourcc'], granted['mode']['width'], granted['mode']['rate']),
