@@ -45,12 +45,19 @@ class Case(programs.TestCase):
     def begin(self):
         """A source that has nothing to do with it, and who watches that."""
         self.start()
-        self.good = self.published('good', '--rate', 30, '--quiet', '--size', '128x128')
-        self.healthy = [self.client('good', t, '--checksum', '--no-attack', '--window', 16, '--quiet')
-                        for t in TRANSPORTS]
+        self.good = self.published_by_hand('good')
+        self.healthy = [self.client('good', t, '--checksum', '--no-attack') for t in TRANSPORTS]
         for client in self.healthy:
-            client.wait_event('format')
+            client.wait_frames(1)
+        self.beside()
         self.fds = self.channels_and_frames()
+
+    def beside(self):
+        """A frame of the other source reaches everybody who watches that."""
+        self.send(self.good)
+        n = len(self.good.events('sent'))
+        for client in self.healthy:
+            client.wait_frames(n)
 
     def channels_and_frames(self):
         """The fewest that the broker has of these in a while."""
@@ -61,7 +68,7 @@ class Case(programs.TestCase):
                           f'{self.fds} descriptors in the broker, {self.broker_fds()}')
 
     def end(self):
-        self.ping()
+        self.beside()
         for client in self.healthy:
             client.quit()
             self.assert_complete(client)
@@ -85,8 +92,8 @@ class Mutating(Case):
             n = len(mutator.events('progress')) + 1
             mutator.tell('progress')
             return mutator.wait_event('progress', n)['frames']
-        fbtest.wait_until(lambda: pushed() >= FRAMES, 300, f'{FRAMES} frames', interval=0.1)
-        self.ping()
+        while pushed() < FRAMES:
+            self.beside()
         for viewer in (*sealed, *lent, *library):
             self.assertIsNone(viewer.returncode, viewer.log()[-2000:])
             viewer.tell('quit')
@@ -108,7 +115,9 @@ class Mutating(Case):
         self.assertEqual(summary['broken'], 0, mutator.err()[-2000:])
         self.assertGreater(summary['taken'], FRAMES / 10)
         self.assertGreater(summary['writes'], 10)
-        self.assertTrue(summary['wrong'] - 16 <= summary['refused'] <= summary['wrong'] + summary['either'], summary)
+# what is lent goes out as a copy, and that is good, while nobody wants it as it is
+        self.assertTrue(summary['wrong'] / 2 <= summary['refused'] <= summary['wrong'] + summary['either'] +
+                        summary['taken'] / 4, summary)
         self.back_to_normal()
         self.end()
 
@@ -155,7 +164,8 @@ class Hoarding(Case):
             fbtest.wait_until(lambda: [s['suspended'] for s in self.who()].count(True) >= 5, 30,
                               'all that hoard are suspended')
             n = self.source_get('wanted', 'Frames')
-            fbtest.wait_until(lambda: self.source_get('wanted', 'Frames') > n + fbtest.count(50, 2000), 120)
+            while self.source_get('wanted', 'Frames') < n + fbtest.count(50, 2000):
+                self.beside()
             pids = [self.broker.pid, *(p.pid for p in (publisher, other, *hoarders, stopped, starved))]
             count, total = self.least_memory(pids, '(?:framebus|lib-publisher)')
         # windows; and what is being made, the newest, and what comes and goes.
