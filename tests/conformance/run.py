@@ -28,8 +28,12 @@ def command_of(file, cases):
 def run_file(file, cases):
     """{reference: word}. What the program printed is shown if something was wrong."""
     path = os.pathsep.join([str(conformance.TESTS / f) for f in ('harness', 'bus')] + sys.path[:1])
-    done = subprocess.run(command_of(file, cases), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors='replace', env={**os.environ, 'PYTHONPATH': path}, check=False)
+    try:
+        done = subprocess.run(command_of(file, cases), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors='replace', env={**os.environ, 'PYTHONPATH': path}, check=False)
+    except FileNotFoundError as error:
+        print(f'# {error}: not built', flush=True)
+        return {f'{file}:{case}': 'FAIL' for case in cases}
     found = conformance.outcomes(done.stdout)
     missing = 'skip' if done.returncode == 77 else 'FAIL'
     results = {f'{file}:{case}': found.get(case, missing) for case in cases}
