@@ -78,6 +78,8 @@ class Protocol(Case):
         self.start()
         publisher = self.published('clip', '--rate', 200, '--quiet')
         clients = [self.causal(way, '--no-order') for way in TRANSPORTS]
+        for client in clients:
+            client.wait_event('granted')
         others = [self.causal(way, '--frames', 20) for way in TRANSPORTS]
         for other in others:
             other.finish()
