@@ -127,6 +127,11 @@ class Pipeline:
     def wait_message(self, kind, timeout=20):
         return fbtest.wait_until(lambda: self.of_type(kind), timeout, f'a message {kind.value_nicks}')[-1]
 
+    def reasons(self):
+        """Why frames were lost."""
+        told = [m.get_structure() for m in self.of_type(Gst.MessageType.ELEMENT)]
+        return [s.get_value('reason') for s in told if s.get_name() == 'framebus-lost']
+
     def get(self, element, field):
         """A number of its statistics."""
         return self[element].props.stats.get_value(field)

