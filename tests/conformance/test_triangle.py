@@ -135,5 +135,26 @@ class AllOrNothing(ordering.TestCase):
             self.assertEqual(len({e['epoch'] for e in watcher.events('attached')}), 2)
 
 
+class Stopped(ordering.TestCase):
+    """A causal subscriber on the bus that does not read: Committed moves to where it does not listen."""
+
+    def test_on_the_bus(self):
+        self.start({'bars': ordering.programs.pattern('64x48', 50)})
+        healthy, stopped = [self.ordered('watch', '--source', 'bars', '--transport', 'bus', '--window', 4)
+                            for _ in range(2)]
+        for watcher in healthy, stopped:
+            watcher.wait_event('frame', 5)
+        with fbtest.stopped(stopped.pid):
+            fbtest.wait_until(lambda: any(s['suspended'] for s in self.who()), 20, 'suspended')
+            healthy.wait_event('frame', len(healthy.frames()) + 30)
+        self.assertEqual(healthy.events('disconnected'), [])
+        n = len(stopped.frames())
+        stopped.wait_event('frame', n + 30)         # more than were under way
+        for watcher in healthy, stopped:
+            seqs = [e['seq'] for e in watcher.frames()]
+            lost = sum(e['count'] for e in watcher.events('lost'))
+            self.assertEqual(seqs[-1] - seqs[0] + 1, len(seqs) + lost)
+
+
 if __name__ == '__main__':
     fbtest.main()
