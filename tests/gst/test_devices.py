@@ -18,6 +18,14 @@ class Devices(pipelines.TestCase):
         return sorted(d.get_display_name() for d in monitor.get_devices() or []
                       if d.get_properties().get_value('device.api') == 'framebus')
 
+    def device(self, monitor, source):
+        return next(d for d in monitor.get_devices() if d.get_properties().get_string('framebus.source') == source)
+
+    def width(self, monitor, source):
+        """That of its first caps; None while its modes are not known."""
+        known, width = self.device(monitor, source).get_caps().get_structure(0).get_int('width')
+        return width if known else None
+
     def test_a_list(self):
         self.start({'bars': pipelines.PATTERN, 'more': pipelines.PATTERN})
         self.assertEqual(self.names(self.monitor()), ['bars', 'more'])
@@ -31,8 +39,8 @@ class Devices(pipelines.TestCase):
         sender = self.play('videotestsrc is-live=true ! video/x-raw,format=I420,width=64,height=48 '
                            '! framebussink source=new description="A new one"')
         fbtest.wait_until(lambda: self.names(monitor) == ['A new one', 'bars'])
-        device = next(d for d in monitor.get_devices() if d.get_display_name() == 'A new one')
-        self.assertEqual(device.get_caps().get_structure(0).get_value('width'), 64)
+        fbtest.wait_until(lambda: self.width(monitor, 'new') == 64)
+        device = self.device(monitor, 'new')
         element = device.create_element(None)
         self.assertEqual((element.get_factory().get_name(), element.props.source), ('framebussrc', 'new'))
         sender.stop()
@@ -44,12 +52,7 @@ class Devices(pipelines.TestCase):
         monitor.start()
         self.addCleanup(monitor.stop)
         self.play('framebussrc source=bars ! fakesink name=sink').wait_frames(1)
-
-        def width():
-            devices = [d for d in monitor.get_devices()
-                       if d.get_properties().get_string('framebus.source') == 'bars']
-            return devices[0].get_caps().get_structure(0).get_value('width')
-        fbtest.wait_until(lambda: width() == 320)
+        fbtest.wait_until(lambda: self.width(monitor, 'bars') == 320)
         self.assertEqual(self.names(monitor), ['Test picture'])
 
     def test_no_broker(self):
