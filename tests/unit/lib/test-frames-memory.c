@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Frames in memory that is not sealed. */
+#include <limits.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/fd.h"
 #include "subscribed.h"
@@ -84,6 +86,52 @@ TEST(leased_buffer_keeps_its_mapping) {
         CHECK(data[0] == data[1]);
         CHECK_INT(memfd_seal(fd), 0);
         close(fd);
+        rig_stop(&rig);
+}
+
+static long count_faults(void) {
+        struct rusage usage;
+
+        getrusage(RUSAGE_SELF, &usage);
+        return usage.ru_minflt + usage.ru_majflt;
+}
+
+/* When each buffer was looked at once, nothing is mapped and no page comes in any more: each time would cost a
+ * fault at least. */
+TEST(leased_buffers_cost_no_page_faults) {
+        long least = LONG_MAX;
+        unsigned char *written[2];
+        int fds[2];
+        Rig rig;
+
+        REQUIRE(subscribed(&rig, FRAMEBUS_TRANSPORT_PEER));
+        rig.hold = true;
+        rig.fake.memory = FB_MEMORY_LEASED;
+        for (int i = 0; i < 2; i++)
+                fds[i] = slot_new(&written[i]);
+        for (uint64_t seq = 1; seq <= 12; seq++) {
+                const void *data = NULL;
+                size_t size = 0, sum = 0;
+                long before;
+
+                rig.fake.buffer = 33 + seq % 2;
+                memset(written[seq % 2], (int)seq, FAKE_SIZE);
+                fake_frame_fd(&rig.fake, seq, fd_dup_cloexec(fds[seq % 2]), FAKE_SIZE);
+                CHECK(rig_until(&rig, rig.n_held == 1));
+                before = count_faults();
+                CHECK_INT(framebus_frame_map(rig.held[0], 0, &data, &size), 0);
+                for (size_t i = 0; i < size; i++)
+                        sum += ((const volatile unsigned char *)data)[i];
+                if (seq > 2)
+                        least = FB_MIN(least, count_faults() - before);
+                CHECK_INT(sum, size * seq);
+                framebus_frame_unref(rig.held[--rig.n_held]);
+        }
+        CHECK_INT(least, 0);
+        for (int i = 0; i < 2; i++) {
+                (void)munmap(written[i], FAKE_SIZE);
+                close(fds[i]);
+        }
         rig_stop(&rig);
 }
 
