@@ -140,10 +140,10 @@ int main(int argc, char **argv) {
         if (r < 0)
                 errx(1, "%s: %s", argv[argc - 1], strerror(-r));
         run_until(fb, NULL, &channel);
-        if (channel < 0)
-                return 1;
         /* whoever has the channel needs nothing of this any more */
         framebus_subscription_close(sub);
         framebus_close(fb);
+        if (channel < 0)
+                return 1;
         hand_on(argv[0], frames);
 }

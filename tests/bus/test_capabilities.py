@@ -348,8 +348,11 @@ class Guessing(Case):
     def guess(self, ask):
         viewer = Viewer(self, 'clip', 'bus', window=4)
         peer = Viewer(self, 'clip', 'peer', window=4)
+        for each in viewer, peer:           # who never released anything for two seconds is ended
+            each.release(*each.wait_frames(1))
+        self.send(self.hand)
         for each in viewer, peer:
-            each.wait_frames(1)
+            each.wait_frames(2)
         missing = SUBSCRIPTION_PATH + '/' + '0' * 32
         for interface, member, arguments in self.MEMBERS:
             expected = ask(missing, interface, member, arguments)
@@ -360,7 +363,7 @@ class Guessing(Case):
                     self.assertRegex(ask(path, interface, member, arguments), '[Uu]nknown', (path, member))
         self.send(self.hand)
         for each in viewer, peer:           # they go on as if nothing had been
-            each.wait_frames(2)
+            each.wait_frames(3)
             self.assertEqual((each.get('InFlight'), each.get('Window')), (2, 4))
             self.assertEqual([e[0] for e in each.events if e[0] not in ('Frame', 'FormatChanged')], [])
             (each.channel.close if each.channel else lambda: None)()

@@ -96,7 +96,7 @@ class FaultsTest(test_camera.CameraTest):
         control('wrap_sequence_number', 1)
         self.addCleanup(control, 'wrap_sequence_number', 0)
         self.start()
-        self.watch(3, mode=dict(test_camera.SMALL, rate=GLib.Variant('(uu)', (60, 1))))
+        self.watch(3, mode=dict(test_camera.SMALL, rate=GLib.Variant('(uu)', (25, 1))))
         for watcher in self.watchers:
             self.assertGreater(watcher.frames[0][1], 2**31)
             wait_until(lambda w=watcher: w.frames[-1][1] < 2**31, 60, 'the first numbers again')

@@ -27,7 +27,7 @@ class Triangle(ordering.TestCase):
                         result = self.run_ordered('triangle', FRAMES, '--act', way, '--first', first, '--ahead', ahead,
                                                   *args)
                         self.assertEqual(result['violations'], 0)
-                        self.assertEqual(result['acts'], FRAMES)
+                        self.assertGreaterEqual(result['acts'] + result['lost'], FRAMES)
                         self.assertGreaterEqual(result['given'] + result['lost'], FRAMES)
 
     def test_on_channels(self):
