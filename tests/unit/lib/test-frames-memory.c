@@ -96,8 +96,8 @@ static long count_faults(void) {
         return usage.ru_minflt + usage.ru_majflt;
 }
 
-/* When each buffer was looked at once, nothing is mapped and no page comes in any more: each time would cost a
- * fault at least. */
+/* When each buffer was looked at once, nothing is mapped and no page comes in any more: each time would cost
+ * a fault at least. */
 TEST(leased_buffers_cost_no_page_faults) {
         long least = LONG_MAX;
         unsigned char *written[2];
