@@ -108,9 +108,20 @@ static void on_released(framebus_publisher *pub, uint64_t id, void *userdata) {
         b->lent = false;
 }
 
+/* While somebody else just tries to map it for writing, which fails, the kernel says that it is busy. */
+static int seal(int fd) {
+        for (int i = 0; fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL) < 0; i++) {
+                if (errno != EBUSY || i == 100)
+                        return -errno;
+                (void)usleep(10000);
+        }
+        return 0;
+}
+
 static void on_retired(framebus_publisher *pub, uint64_t id, void *userdata) {
         Publisher *p = userdata;
         Buffer *b = buffer_find(p, id);
+        int r;
 
         if (!b)
                 return problem(p, "retired what there is not", 0);
@@ -120,8 +131,9 @@ static void on_retired(framebus_publisher *pub, uint64_t id, void *userdata) {
         json_u64("stamp", b->stamp);
         json_end();
         munmap(b->data, p->size);
-        if (fcntl(b->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL) < 0)
-                problem(p, "what is retired cannot be sealed", -errno);
+        r = seal(b->fd);
+        if (r < 0)
+                problem(p, "what is retired cannot be sealed", r);
         close(b->fd);
         *b = (Buffer){0};
 }
