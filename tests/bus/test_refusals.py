@@ -454,7 +454,7 @@ class Delivery(programs.TestCase):
         fbtest.need_root()
         self.start(bus_type='system', policy=policy)
         self.published('clip', '--rate', 30)
-        healthy = self.client('clip', 'bus')
+        healthy = self.client('clip', 'bus', '--window', 16)
         blocked = self.client('clip', 'bus', user='nobody')
         began = time.monotonic()
         blocked.finish()
